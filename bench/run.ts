@@ -1,0 +1,114 @@
+/**
+ * Runs each case in fresh processes, and prints one table: the median of the runs, beside its yardstick of the same run,
+ * as a ratio. `pnpm bench` builds the packages first.
+ */
+import { execFileSync } from "node:child_process"
+import { join } from "node:path"
+
+type Measured = Readonly<Record<string, number>>
+
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+}
+
+const measure = (name: string, runs: number): Measured => {
+  const results = Array.from(
+    { length: runs },
+    () =>
+      JSON.parse(
+        execFileSync(process.execPath, ["--expose-gc", join(import.meta.dirname, "cases", `${name}.ts`)], {
+          encoding: "utf8",
+          stdio: ["ignore", "pipe", "inherit"]
+        })
+      ) as Measured
+  )
+  const series = Object.keys(results[0] ?? {})
+  return Object.fromEntries(series.map((key) => [key, median(results.map((result) => result[key] ?? Number.NaN))]))
+}
+
+const ratio = (a: number | undefined, b: number | undefined) => (a ?? Number.NaN) / (b ?? Number.NaN)
+const times = (value: number) => `${value.toFixed(2)} ×`
+const verdict = (holds: boolean) => (holds ? "yes" : "NO")
+
+const cached = measure("cachedGet", 5)
+const request = measure("tokenRequest", 5)
+const imported = measure("importTime", 15)
+const size = measure("size", 1)
+const stampede = measure("stampede", 1)
+const heap = measure("heap", 1)
+
+const getRatio = ratio(cached.ours, cached.yardstick)
+const requestRatio = ratio(request.ours, request.yardstick)
+const kib = (bytes: number | undefined) => `${((bytes ?? Number.NaN) / 1024).toFixed(2)} KiB`
+const grown = (value: number | undefined) => `${(value ?? Number.NaN).toFixed(0)} KiB`
+
+const rows = [
+  ["what", "this library", "yardstick, in the same run", "ratio", "mark", "kept"],
+  [
+    "cached get, in a fiber",
+    `${cached.ours?.toFixed(0)} ns`,
+    `${cached.yardstick?.toFixed(0)} ns, Effect.sync`,
+    times(getRatio),
+    "≤ 2 ×",
+    verdict(getRatio <= 2)
+  ],
+  [
+    "warm token request, p50",
+    `${request.ours?.toFixed(0)} µs`,
+    `${request.yardstick?.toFixed(0)} µs, plain fetch`,
+    times(requestRatio),
+    "≤ 1.15 ×",
+    verdict(requestRatio <= 1.15)
+  ],
+  [
+    "the same by openid-client",
+    "",
+    `${request["openid-client"]?.toFixed(0)} µs`,
+    times(ratio(request["openid-client"], request.yardstick)),
+    "",
+    ""
+  ],
+  [
+    "import of core, on top of Effect",
+    `${imported.ours?.toFixed(1)} ms`,
+    `${imported["effect modules"]?.toFixed(0)} ms, the Effect modules`,
+    "",
+    "≤ 10 ms",
+    verdict((imported.ours ?? Number.NaN) <= 10)
+  ],
+  [
+    "core's own code, minified and gzipped",
+    kib(size.ours),
+    `${kib(size.minified)} minified`,
+    "",
+    "≤ 9 KiB",
+    verdict((size.ours ?? Number.NaN) <= 9 * 1024)
+  ],
+  [
+    "token requests of 10,000 first gets at once",
+    String(stampede.ours),
+    `${stampede["service-authorization"]} of 100 at once, @itwin/service-authorization`,
+    "",
+    "1",
+    verdict(stampede.ours === 1)
+  ],
+  ["heap grown by a million gets", grown(heap.gets), "", "", "flat", verdict((heap.gets ?? Number.NaN) < 256)],
+  [
+    "heap grown by 95,000 more scope sets",
+    grown(heap["scope sets"]),
+    "",
+    "",
+    "bounded",
+    verdict((heap["scope sets"] ?? Number.NaN) < 2048)
+  ]
+]
+
+const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+for (const row of rows)
+  console.log(
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd()
+  )

@@ -1,0 +1,49 @@
+/**
+ * An access token as IMS granted it. It is opaque to its client: nothing in it is read (RFC 9068 §6); what is known
+ * about it comes from the answer that brought it.
+ *
+ * **Gotchas**
+ *
+ * The value sits in `Redacted` and refuses to be encoded. {@link AccessToken.authorizationHeader} is `Redacted` too.
+ *
+ * @since 0.1.0
+ */
+import * as DateTime from "effect/DateTime"
+import type * as Duration from "effect/Duration"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Scopes from "./Scopes.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export class AccessToken extends Schema.Class<AccessToken>("@effect-itwin/core/AccessToken")({
+  value: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true }),
+  tokenType: Schema.Literal("Bearer"),
+  /** What was granted; equals `requestedScopes` when the answer names none (RFC 6749 §5.1). */
+  scopes: Scopes.Scopes,
+  requestedScopes: Scopes.Scopes,
+  clientId: Schema.String,
+  /** The moment before the request was sent: the token's life is counted from here. */
+  issuedAt: Schema.DateTimeUtc,
+  expiresAt: Schema.DateTimeUtc
+}) {
+  /**
+   * The value of the `Authorization` header: `Bearer …` (RFC 6750 §2.1).
+   *
+   * @since 0.1.0
+   */
+  get authorizationHeader(): Redacted.Redacted {
+    return Redacted.make(`Bearer ${Redacted.value(this.value)}`)
+  }
+
+  /**
+   * From `issuedAt` to `expiresAt`.
+   *
+   * @since 0.1.0
+   */
+  get life(): Duration.Duration {
+    return DateTime.distance(this.issuedAt, this.expiresAt)
+  }
+}

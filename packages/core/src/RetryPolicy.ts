@@ -1,0 +1,71 @@
+/**
+ * How often and how long the token request is tried.
+ *
+ * A `Context.Reference`, read once when the token cache is built:
+ * `Layer.provide(Layer.succeed(RetryPolicy.RetryPolicy, RetryPolicy.none))`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Layer from "effect/Layer"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface RetryPolicy {
+  /** Requests in all, the first included; at least 1. */
+  readonly attempts: number
+  /** The limit of one attempt, from connecting to the last byte of the body. */
+  readonly attemptTimeout: Duration.Duration
+  /** The limit of all attempts and the pauses between them. */
+  readonly totalTimeout: Duration.Duration
+  /** The pause before the second attempt; it doubles with each further one, and is jittered (80–120 %). */
+  readonly baseDelay: Duration.Duration
+  /** A `Retry-After` up to this is waited for; a longer one fails at once, with it. */
+  readonly maxRetryAfter: Duration.Duration
+}
+
+const defaults: RetryPolicy = {
+  attempts: 3,
+  attemptTimeout: Duration.seconds(5),
+  totalTimeout: Duration.seconds(15),
+  baseDelay: Duration.millis(200),
+  maxRetryAfter: Duration.seconds(5)
+}
+
+/**
+ * 3 attempts of 5 s each, 15 s in all, pauses of 200 ms and 400 ms (jittered), `Retry-After` up to 5 s.
+ *
+ * @category references
+ * @since 0.1.0
+ */
+export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<RetryPolicy>(
+  "@effect-itwin/core/RetryPolicy",
+  { defaultValue: () => defaults }
+)
+
+/**
+ * The default policy with some of it changed.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (options: Partial<RetryPolicy>): RetryPolicy => ({ ...defaults, ...options })
+
+/**
+ * One attempt; its time limits stay.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const none: RetryPolicy = make({ attempts: 1 })
+
+/**
+ * Sets the policy for the token cache built with it.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (policy: RetryPolicy): Layer.Layer<never> => Layer.succeed(RetryPolicy, policy)

@@ -1,0 +1,71 @@
+/**
+ * Where the credentials come from: the one service that is swapped to move from variables to a vault.
+ *
+ * A provider reads its backend each time `credentials` is run, so that a rotated secret is seen; it neither caches nor
+ * retries for the sake of its callers.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { ClientCredentials } from "./ClientCredentials.ts"
+import type { SecretProviderError, SecretProviderErrorReason } from "./SecretProviderError.ts"
+
+/**
+ * @category services
+ * @since 0.1.0
+ */
+export class SecretProvider extends Context.Service<
+  SecretProvider,
+  {
+    /** Reads the backend. Interruptible; safe to run many times at once. */
+    readonly credentials: Effect.Effect<ClientCredentials, SecretProviderError>
+  }
+>()("@effect-itwin/core/SecretProvider") {}
+
+/**
+ * Credentials that are at hand already, for example in a test.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerStatic = (credentials: ClientCredentials): Layer.Layer<SecretProvider> =>
+  Layer.succeed(SecretProvider, { credentials: Effect.succeed(credentials) })
+
+/**
+ * Asks a second provider when the first one has nothing: "the vault, else the environment".
+ *
+ * **Details**
+ *
+ * `when` decides on which reasons the second is asked; by default on `NotFound` and `CredentialUnavailable`.
+ *
+ * **Gotchas**
+ *
+ * Beware of widening `when` to `Disabled` or `AccessDenied`: a secret that was switched off in the vault would be
+ * replaced by an older one that lies about elsewhere.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerOrElse: <E2, R2>(
+  that: Layer.Layer<SecretProvider, E2, R2>,
+  options?: { readonly when?: ((reason: SecretProviderErrorReason) => boolean) | undefined }
+) => <E, R>(self: Layer.Layer<SecretProvider, E, R>) => Layer.Layer<SecretProvider, E | E2, R | R2> =
+  (that, options) => (self) => {
+    const when = options?.when ?? ((reason) => reason._tag === "NotFound" || reason._tag === "CredentialUnavailable")
+    return Layer.effect(
+      SecretProvider,
+      Effect.gen(function* () {
+        const first = Context.get(yield* Layer.build(self), SecretProvider)
+        const second = Context.get(yield* Layer.build(that), SecretProvider)
+        return {
+          credentials: Effect.catchIf(
+            first.credentials,
+            (error) => when(error.reason),
+            () => second.credentials
+          )
+        }
+      })
+    )
+  }

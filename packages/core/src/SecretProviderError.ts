@@ -1,0 +1,202 @@
+/**
+ * Why the credentials of the app could not be read from their backend.
+ *
+ * One error, `SecretProviderError`, whose `reason` tells the cases apart:
+ * `Effect.catchReason("SecretProviderError", "NotFound", …)`. Each names the provider and the secret's *name* and says
+ * what to do; none holds a value.
+ *
+ * **Gotchas**
+ *
+ * Never attach a backend's own error: SDKs leave secrets and bearer tokens in theirs.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+
+const fields = {
+  /** The provider: `EnvSecretProvider`. */
+  provider: Schema.String,
+  /** What was looked for: a variable, a path, a secret's name. */
+  secretName: Schema.String,
+  /** What the provider knows beyond the reason, and what helps. */
+  advice: Schema.optional(Schema.String)
+}
+
+const describe = (
+  reason: { readonly provider: string; readonly secretName: string; readonly advice?: string | undefined },
+  what: string,
+  advice: string
+) => `${reason.provider}: ${reason.secretName} ${what}. ${reason.advice ?? advice}`
+
+/**
+ * The backend answers, and has no such secret.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/SecretProviderError/NotFound")({
+  _tag: Schema.tag("NotFound"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(this, "was not found", "Create it, or correct the name.")
+  }
+}
+
+/**
+ * The backend knows who asks and says no.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class AccessDenied extends Schema.Error<AccessDenied>("@effect-itwin/core/SecretProviderError/AccessDenied")({
+  _tag: Schema.tag("AccessDenied"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(this, "may not be read", "Grant this program read access to the secret.")
+  }
+}
+
+/**
+ * The secret exists and was switched off: a kill switch. No other backend is asked instead.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Disabled extends Schema.Error<Disabled>("@effect-itwin/core/SecretProviderError/Disabled")({
+  _tag: Schema.tag("Disabled"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(this, "is disabled", "Enable it, or store a new version.")
+  }
+}
+
+/**
+ * This program has nothing to show the backend: no identity, no login.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class CredentialUnavailable extends Schema.Error<CredentialUnavailable>(
+  "@effect-itwin/core/SecretProviderError/CredentialUnavailable"
+)({
+  _tag: Schema.tag("CredentialUnavailable"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(
+      this,
+      "could not be asked for: no credential for the backend",
+      "Give this program an identity there."
+    )
+  }
+}
+
+/**
+ * The backend limits the rate of reads.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Throttled extends Schema.Error<Throttled>("@effect-itwin/core/SecretProviderError/Throttled")({
+  _tag: Schema.tag("Throttled"),
+  ...fields,
+  retryAfter: Schema.optional(Schema.Duration)
+}) {
+  override get message(): string {
+    const when = this.retryAfter === undefined ? "later" : `in ${Duration.format(this.retryAfter)}`
+    return describe(this, "was asked for too often", `Try again ${when}; read it less often.`)
+  }
+}
+
+/**
+ * The backend can't be reached or fails.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Unavailable extends Schema.Error<Unavailable>("@effect-itwin/core/SecretProviderError/Unavailable")({
+  _tag: Schema.tag("Unavailable"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(this, "could not be read now", "The backend does not answer as it should; try again.")
+  }
+}
+
+/**
+ * The secret is there and is no usable value: blank, or not of the agreed form.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidSecret extends Schema.Error<InvalidSecret>("@effect-itwin/core/SecretProviderError/InvalidSecret")({
+  _tag: Schema.tag("InvalidSecret"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(this, "has no usable value", "Store the value exactly as the app's page showed it.")
+  }
+}
+
+/**
+ * The provider's own settings are wrong.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Misconfigured extends Schema.Error<Misconfigured>("@effect-itwin/core/SecretProviderError/Misconfigured")({
+  _tag: Schema.tag("Misconfigured"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe(this, "is not configured as it must be", "Correct the provider's settings.")
+  }
+}
+
+/**
+ * @category reasons
+ * @since 0.1.0
+ */
+export const SecretProviderErrorReason = Schema.Union([
+  NotFound,
+  AccessDenied,
+  Disabled,
+  CredentialUnavailable,
+  Throttled,
+  Unavailable,
+  InvalidSecret,
+  Misconfigured
+])
+
+/**
+ * @category reasons
+ * @since 0.1.0
+ */
+export type SecretProviderErrorReason = typeof SecretProviderErrorReason.Type
+
+/**
+ * The credentials could not be read; `reason` says why.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class SecretProviderError extends Schema.Error<SecretProviderError>("@effect-itwin/core/SecretProviderError")({
+  _tag: Schema.tag("SecretProviderError"),
+  reason: SecretProviderErrorReason
+}) {
+  /**
+   * Whether the same read can succeed a moment later without anybody doing anything.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return this.reason._tag === "Throttled" || this.reason._tag === "Unavailable"
+  }
+  override get message(): string {
+    return this.reason.message
+  }
+}

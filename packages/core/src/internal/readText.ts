@@ -1,0 +1,76 @@
+// Bodies of untrusted servers, read up to a limit.
+import * as Effect from "effect/Effect"
+import * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
+
+type Response = HttpClientResponse.HttpClientResponse
+
+/** Bodies larger than this are refused: 256 KiB, after decompression. */
+export const maxBodyBytes: number = 256 * 1024
+
+export interface Text {
+  readonly text: string
+  readonly isCut: boolean
+}
+
+/** Adds what comes up to the limit, and says no to what goes beyond. */
+const makeCollector = () => {
+  const decoder = new TextDecoder()
+  let size = 0
+  let text = ""
+  return {
+    add: (chunk: Uint8Array): boolean => {
+      size += chunk.byteLength
+      const beyond = Math.max(0, size - maxBodyBytes)
+      text += decoder.decode(chunk.subarray(0, chunk.byteLength - beyond), { stream: true })
+      return beyond === 0
+    },
+    result: (): Text => ({ text: text + decoder.decode(), isCut: size > maxBodyBytes })
+  }
+}
+
+/** Most clients are fetch; its body is read as it is, which costs less than a `Stream`. */
+const readWeb = (response: Response, source: globalThis.Response) => {
+  if (source.body === null) return Effect.succeed<Text>({ text: "", isCut: false })
+  const reader: ReadableStreamDefaultReader<Uint8Array> = source.body.getReader()
+  const collector = makeCollector()
+  const pull = (): Promise<Text> =>
+    reader.read().then(({ done, value }) => {
+      if (done) return collector.result()
+      if (collector.add(value)) return pull()
+      return reader.cancel().then(collector.result, collector.result)
+    })
+  return Effect.onInterrupt(
+    Effect.tryPromise({
+      try: pull,
+      catch: (cause) =>
+        new HttpClientError.HttpClientError({
+          reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
+        })
+    }),
+    () => Effect.promise(() => reader.cancel().catch(() => undefined))
+  )
+}
+
+const readStream = (response: Response) => {
+  const collector = makeCollector()
+  return response.stream.pipe(
+    Stream.takeWhile((chunk) => collector.add(chunk)),
+    Stream.runDrain,
+    // An empty body is an error to `HttpClient`, and not to us.
+    Effect.catchIf(
+      (error) => error.reason._tag === "EmptyBodyError",
+      () => Effect.void
+    ),
+    Effect.map(() => collector.result())
+  )
+}
+
+/** A body, cut at {@link maxBodyBytes}. */
+export const readText = (response: Response): Effect.Effect<Text, HttpClientError.HttpClientError> =>
+  Effect.suspend(() => {
+    const source = HttpClientResponse.toWeb(response)
+    return Option.isSome(source) ? readWeb(response, source.value) : readStream(response)
+  })

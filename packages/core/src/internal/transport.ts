@@ -1,0 +1,40 @@
+// From an HTTP client's failure to the reason of a TokenError. Only a kind and a code are taken from the foreign error,
+// since it holds the request, and the request holds the secret.
+import * as Predicate from "effect/Predicate"
+import * as TokenError from "../TokenError.ts"
+
+const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
+  [/^(ENOTFOUND|EAI_.*|EDNS.*|ENODATA)$/, "dns"],
+  [/REFUSED/i, "refused"],
+  [/PROXY|UND_ERR_PRX/, "proxy"],
+  [/^(ERR_TLS.*|ERR_SSL.*|EPROTO|CERT_.*|.*_CERT.*|UNABLE_TO_VERIFY_LEAF_SIGNATURE|HOSTNAME_MISMATCH)$/, "tls"],
+  [
+    /^(ECONNRESET|ECONNABORTED|EPIPE|UND_ERR_SOCKET|UND_ERR_RES_CONTENT_LENGTH_MISMATCH|ERR_STREAM_PREMATURE_CLOSE)$/,
+    "reset"
+  ]
+]
+
+/** The first code in the chain of causes; runtimes wrap the telling error one to three levels deep. */
+export const codeOf = (error: unknown, depth = 0): string | undefined => {
+  if (depth > 5 || !Predicate.isObject(error)) return undefined
+  if (Predicate.hasProperty(error, "errors") && Array.isArray(error.errors)) {
+    for (const inner of error.errors) {
+      const code = codeOf(inner, depth + 1)
+      if (code !== undefined) return code
+    }
+  }
+  const inner = Predicate.hasProperty(error, "cause") ? codeOf(error.cause, depth + 1) : undefined
+  if (inner !== undefined) return inner
+  return Predicate.hasProperty(error, "code") &&
+    Predicate.isString(error.code) &&
+    /^[A-Za-z][A-Za-z0-9_]{1,63}$/.test(error.code)
+    ? error.code
+    : undefined
+}
+
+/** Why the exchange broke. `fallback` is the kind of an error that has no known code. */
+export const transportReason = (cause: unknown, fallback: TokenError.TransportKind): TokenError.Transport => {
+  const code = codeOf(cause)
+  const kind = code === undefined ? undefined : kinds.find(([pattern]) => pattern.test(code))?.[1]
+  return new TokenError.Transport({ kind: kind ?? fallback, code })
+}

@@ -1,0 +1,111 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Environment } from "@effect-itwin/core"
+import { Config, ConfigProvider, Effect, Exit } from "effect"
+
+const custom = (tokenEndpoint: string) => Environment.custom({ tokenEndpoint, apiBaseUrl: "https://api.example.com" })
+
+const load = (variables: Record<string, string>) => Environment.config.parse(ConfigProvider.fromEnvRecord(variables))
+
+describe("Environment", () => {
+  it.effect("is production unless provided", () =>
+    Effect.gen(function* () {
+      assert.strictEqual(yield* Environment.Environment, Environment.production)
+      assert.strictEqual(
+        yield* Effect.provide(Environment.Environment, Environment.layer(Environment.qa)),
+        Environment.qa
+      )
+    })
+  )
+
+  it.each([
+    "https://ims.example.com/connect/token",
+    "http://127.0.0.1:8080/connect/token",
+    "http://127.8.9.10/connect/token",
+    "http://[::1]:1/connect/token",
+    "http://localhost/connect/token"
+  ])("accepts %s", (url) => {
+    assert.strictEqual(custom(url).tokenEndpoint, url)
+  })
+
+  it.each([
+    ["connect/token", "absolute"],
+    ["", "absolute"],
+    ["ftp://ims.example.com/x", "https"],
+    ["http://ims.example.com/connect/token", "loopback|127"],
+    ["http://localhost.example.com/x", "127"],
+    ["http://127.0.0.1.example.com/x", "127"],
+    ["http://128.0.0.1/x", "127"],
+    ["http://[::2]/x", "127"],
+    ["https://user@ims.example.com/x", "user info"],
+    ["https://user:word@ims.example.com/x", "user info"],
+    ["https://:word@ims.example.com/x", "user info"],
+    ["https://ims.example.com/x?a=b", "query"],
+    ["https://ims.example.com/x#f", "fragment"]
+  ])("refuses %j and says why", (url, why) => {
+    assert.throws(() => custom(url), new RegExp(why))
+    assert.throws(() => custom(url), /tokenEndpoint/)
+  })
+
+  it("drops the trailing slash of the API, so that paths can be appended", () => {
+    const { apiBaseUrl } = Environment.custom({
+      tokenEndpoint: "https://ims.example.com/t",
+      apiBaseUrl: "https://api.example.com/v1//"
+    })
+    assert.strictEqual(apiBaseUrl, "https://api.example.com/v1")
+  })
+
+  it("permits http elsewhere only by a key that no JSON can hold", () => {
+    const options = { tokenEndpoint: "http://ims.internal/t", apiBaseUrl: "http://api.internal" }
+    assert.throws(() => Environment.custom(options))
+    assert.throws(() => Environment.custom(JSON.parse(JSON.stringify({ ...options, allowInsecureHttp: true }))))
+    const environment = Environment.custom({ ...options, [Environment.allowInsecureHttp]: true })
+    assert.strictEqual(environment.tokenEndpoint, options.tokenEndpoint)
+  })
+
+  it.effect("checks an environment that was put together by hand where it is read", () =>
+    Effect.gen(function* () {
+      const read = (environment: Environment.Environment) =>
+        Effect.exit(Effect.provide(Environment.current, Environment.layer(environment)))
+      const hand = JSON.parse(
+        '{"name":"hand","tokenEndpoint":"http://ims.example/t","apiBaseUrl":"https://api.example"}'
+      )
+      assert.include(String(yield* read(hand)), "Expected an https URL")
+      const made = Environment.custom({ ...hand, [Environment.allowInsecureHttp]: true })
+      assert.deepStrictEqual(yield* read(made), Exit.succeed(made))
+      assert.include(String(yield* read({ ...made })), "Expected an https URL")
+    })
+  )
+
+  describe("config", () => {
+    it.effect("reads a name, a pair of URLs, or nothing", () =>
+      Effect.gen(function* () {
+        assert.strictEqual(yield* load({}), Environment.production)
+        assert.strictEqual(yield* load({ ITWIN_ENVIRONMENT: "" }), Environment.production)
+        assert.strictEqual(yield* load({ ITWIN_ENVIRONMENT: "production" }), Environment.production)
+        assert.strictEqual(yield* load({ ITWIN_ENVIRONMENT: "qa" }), Environment.qa)
+        assert.deepStrictEqual(
+          yield* load({ ITWIN_TOKEN_ENDPOINT: "http://localhost:1/t", ITWIN_API_URL: "http://localhost:2/" }),
+          { name: "custom", tokenEndpoint: "http://localhost:1/t", apiBaseUrl: "http://localhost:2" }
+        )
+      })
+    )
+
+    it.effect.each([
+      [{ ITWIN_ENVIRONMENT: "staging" }, "ITWIN_ENVIRONMENT"],
+      [{ ITWIN_ENVIRONMENT: " " }, "ITWIN_ENVIRONMENT"],
+      [{ ITWIN_TOKEN_ENDPOINT: "https://a.example/t" }, "together"],
+      [{ ITWIN_API_URL: "https://a.example" }, "together"],
+      [
+        { ITWIN_ENVIRONMENT: "qa", ITWIN_TOKEN_ENDPOINT: "https://a.example/t", ITWIN_API_URL: "https://a.example" },
+        "not both"
+      ],
+      [{ ITWIN_TOKEN_ENDPOINT: "http://a.example/t", ITWIN_API_URL: "https://a.example" }, "https URL"]
+    ] as const)("refuses %j", ([variables, why]) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(load(variables))
+        assert.instanceOf(error, Config.ConfigError)
+        assert.include(error.message, why)
+      })
+    )
+  })
+})

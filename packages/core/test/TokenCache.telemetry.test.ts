@@ -1,0 +1,189 @@
+// What operators see of the cache: metrics by name and attribute, and log lines by level.
+import { assert, describe, it } from "@effect/vitest"
+import { Scopes, type TokenCache } from "@effect-itwin/core"
+import { Fault } from "@effect-itwin/testing"
+import { Effect, Fiber, Layer, Logger, type LogLevel, Metric, Redacted, References } from "effect"
+import { TestClock } from "effect/testing"
+import { cached, down, get, hard, invalidClient, reasonOf, refresh, script, soft } from "./cacheSupport.ts"
+
+const at = (seconds: number) => TestClock.setTime(seconds * 1000)
+
+describe("metrics", () => {
+  /** The cache with a registry of its own. */
+  const measured = (options?: TokenCache.Options) => {
+    const registry = new Map()
+    const layer = cached({ name: "m", ...options }).pipe(Layer.provide(Layer.succeed(Metric.MetricRegistry, registry)))
+    const states = Effect.map(Effect.provideService(Metric.snapshot, Metric.MetricRegistry, registry), (all) =>
+      all
+        .filter(({ id }) => id.startsWith("itwin."))
+        .map(({ id, attributes, state }) => ({ id, attributes: { ...attributes }, state }))
+    )
+    const one = (id: string, attributes: Record<string, string>) =>
+      Effect.map(
+        states,
+        (all) =>
+          all.find(
+            (metric) =>
+              metric.id === id && Object.entries(attributes).every(([key, value]) => metric.attributes[key] === value)
+          )?.state
+      )
+    const count = (id: string, attributes: Record<string, string>) =>
+      Effect.map(one(id, attributes), (state) => (state !== undefined && "count" in state ? Number(state.count) : 0))
+    return { layer, states, one, count }
+  }
+
+  it.effect("count what was asked for, by hit, stale and miss; hits are published with the next flight", () => {
+    const { count, layer } = measured()
+    const counts = Effect.forEach(["hit", "stale", "miss"], (result) => count("itwin.auth.cache.requests", { result }))
+    return Effect.gen(function* () {
+      yield* get()
+      assert.deepStrictEqual(yield* counts, [0, 0, 1])
+      for (let i = 0; i < 7; i++) yield* get()
+      assert.deepStrictEqual(yield* counts, [0, 0, 1])
+      yield* at(soft)
+      yield* get()
+      assert.deepStrictEqual(yield* counts, [7, 1, 1])
+      yield* at(soft + hard)
+      yield* get()
+      assert.deepStrictEqual(yield* counts, [7, 1, 2])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("time flights, and count failures by their reason", () => {
+    const { count, layer, one } = measured()
+    return Effect.gen(function* () {
+      yield* script(Fault.once(Fault.delay("2 seconds")), Fault.once(Fault.hang), Fault.once(down))
+      const fiber = yield* Effect.forkChild(get())
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(fiber)
+      const state = yield* one("itwin.auth.token.request.duration", {})
+      assert.isTrue(state !== undefined && "sum" in state && state.sum === 2)
+      const late = yield* Effect.forkChild(Effect.flip(refresh()))
+      yield* TestClock.adjust("5 seconds")
+      yield* Fiber.join(late)
+      yield* Effect.flip(refresh())
+      for (const reason of ["Timeout", "ServerError"]) {
+        assert.strictEqual(yield* count("itwin.auth.refresh.failures", { "error.type": reason }), 1)
+        assert.strictEqual(yield* count("itwin.auth.token.request.duration", { "error.type": reason }), 1)
+      }
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("tell how long the token will live", () => {
+    const { layer, one } = measured()
+    return Effect.gen(function* () {
+      yield* get()
+      assert.deepInclude(yield* one("itwin.auth.token.time_to_expiry", {}), { value: 3600 })
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("are those of the design, each with the cache's name, and tell nothing else", () => {
+    const { layer, states } = measured()
+    return Effect.gen(function* () {
+      yield* get()
+      yield* script(Fault.once(down))
+      yield* Effect.flip(refresh())
+      const all = yield* states
+      assert.deepStrictEqual([...new Set(all.map(({ id }) => id))].sort(), [
+        "itwin.auth.cache.requests",
+        "itwin.auth.refresh.failures",
+        "itwin.auth.token.request.duration",
+        "itwin.auth.token.time_to_expiry"
+      ])
+      for (const { attributes } of all) {
+        assert.strictEqual(attributes["itwin.auth.cache"], "m")
+        for (const name of Object.keys(attributes)) {
+          assert.include(["itwin.auth.cache", "result", "error.type", "unit"], name)
+        }
+      }
+    }).pipe(Effect.provide(layer))
+  })
+})
+
+describe("log", () => {
+  const logged = (options?: TokenCache.Options) => {
+    const lines: Array<readonly [LogLevel.LogLevel, string]> = []
+    const logger = Logger.make(({ logLevel, message }) => {
+      const text = String(message)
+      if (/access token|client id/i.test(text)) lines.push([logLevel, text])
+    })
+    const layer = cached(options).pipe(
+      Layer.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All")])
+    )
+    return { levels: () => lines.splice(0).map(([level]) => level), layer }
+  }
+
+  it.effect("a token obtained is a matter of debugging", () => {
+    const { layer, levels } = logged()
+    return Effect.gen(function* () {
+      yield* get()
+      assert.deepStrictEqual(levels(), ["Debug"])
+      yield* refresh()
+      assert.deepStrictEqual(levels(), ["Debug"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("a renewal that fails is a warning; the recovery is told once", () => {
+    const { layer, levels } = logged()
+    return Effect.gen(function* () {
+      yield* get()
+      yield* script(Fault.times(down, 2))
+      levels()
+      yield* at(soft)
+      yield* get()
+      assert.deepStrictEqual(levels(), ["Warn"])
+      yield* at(soft + 30)
+      yield* get()
+      assert.deepStrictEqual(levels(), ["Warn"])
+      yield* at(soft + 60)
+      yield* get()
+      assert.deepStrictEqual(levels(), ["Info"])
+      yield* refresh()
+      assert.deepStrictEqual(levels(), ["Debug"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("from 2 min before expiry it is an error", () => {
+    const { layer, levels } = logged()
+    return Effect.gen(function* () {
+      yield* get()
+      yield* script(Fault.always(down))
+      levels()
+      yield* at(3479)
+      yield* get()
+      yield* at(3600 - 120 + 30)
+      yield* get()
+      assert.deepStrictEqual(levels(), ["Warn", "Error"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("a first token that fails is told to him who waits, and is no alarm", () => {
+    const { layer, levels } = logged()
+    return Effect.gen(function* () {
+      yield* script(Fault.once(invalidClient))
+      assert.strictEqual(yield* reasonOf(get()), "InvalidClient")
+      yield* reasonOf(get(Scopes.make("other")))
+      assert.deepStrictEqual(levels(), ["Debug"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("names the cache and the client, and no token", () => {
+    const texts: Array<string> = []
+    const logger = Logger.map(Logger.formatJson, (text) => {
+      texts.push(text)
+    })
+    return Effect.gen(function* () {
+      const token = yield* get()
+      const text = texts.find((text) => text.includes("Obtained an access token")) ?? ""
+      assert.include(text, '"itwin.auth.cache":"named"')
+      assert.include(text, token.clientId)
+      assert.notInclude(texts.join(""), Redacted.value(token.value))
+    }).pipe(
+      Effect.provide(
+        cached({ name: "named" }).pipe(
+          Layer.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All")])
+        )
+      )
+    )
+  })
+})

@@ -1,0 +1,186 @@
+// Rules 1 and 10: whose token it is, and that no caller can change where the secret goes.
+import { assert, describe, it } from "@effect/vitest"
+import { Environment, ITwin, ITwinHttpClient, Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
+import { FakeIms } from "@effect-itwin/testing"
+import { Clock, ConfigProvider, Context, Effect, Layer, LayerMap } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientResponse, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
+import { cached, get, refresh } from "./cacheSupport.ts"
+import { credentials, tokenAnswer } from "./support.ts"
+
+type Tenant = "One" | "Two" | "Three"
+const names = ["One", "Two", "Three"] as const
+
+/** Three apps, and an API that says which app's token a request carried. */
+const setUp = Effect.gen(function* () {
+  const fake = yield* FakeIms.FakeIms
+  yield* fake.addRoute("GET", "/who", ({ clientId }) => HttpServerResponse.text(clientId))
+  const one = yield* fake.registerApp({ name: "One" })
+  const two = yield* fake.registerApp({ name: "Two" })
+  const three = yield* fake.registerApp({ name: "Three" })
+  return { One: one.credentials, Two: two.credentials, Three: three.credentials }
+})
+
+const who = (context: Context.Context<ITwin.ITwin>) =>
+  Effect.flatMap(Context.get(context, ITwinHttpClient.ITwinHttpClient).get("/who"), (response) => response.text)
+
+type Stack = (provider: Layer.Layer<SecretProvider.SecretProvider>) => ReturnType<typeof stackOf>
+
+const stackOf = (provider: Layer.Layer<SecretProvider.SecretProvider>) =>
+  ITwin.layerWith({}).pipe(Layer.provide(provider))
+
+class OfOne extends Context.Service<OfOne, Context.Context<ITwin.ITwin>>()("test/One") {}
+class OfTwo extends Context.Service<OfTwo, Context.Context<ITwin.ITwin>>()("test/Two") {}
+class OfThree extends Context.Service<OfThree, Context.Context<ITwin.ITwin>>()("test/Three") {}
+
+/** Builds the three stacks in one graph, asks at once and says who was seen. */
+const ask = (stack: Stack) =>
+  Effect.gen(function* () {
+    const credentials = yield* setUp
+    const tenant = (name: Tenant) => Layer.provide(stack(SecretProvider.layerStatic(credentials[name])))
+    const itwin = Effect.context<ITwin.ITwin>()
+    const graph = yield* Layer.build(
+      Layer.mergeAll(
+        Layer.effect(OfOne, itwin).pipe(tenant("One")),
+        Layer.effect(OfTwo, itwin).pipe(tenant("Two")),
+        Layer.effect(OfThree, itwin).pipe(tenant("Three"))
+      )
+    )
+    const seen = yield* Effect.all(
+      [who(Context.get(graph, OfOne)), who(Context.get(graph, OfTwo)), who(Context.get(graph, OfThree))],
+      { concurrency: "unbounded" }
+    )
+    return { seen, own: names.map((name) => credentials[name].clientId) }
+  }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
+
+describe("three tenants at once in one graph", () => {
+  it.effect("each request carries its own tenant's token, if each has a layerWith of its own", () =>
+    Effect.gen(function* () {
+      const { seen, own } = yield* ask(stackOf)
+      assert.deepStrictEqual(seen, own)
+    })
+  )
+
+  it.effect("each request carries its own tenant's token, if the whole stack is in Layer.fresh", () =>
+    Effect.gen(function* () {
+      const { seen, own } = yield* ask((provider) => Layer.fresh(ITwin.layer.pipe(Layer.provide(provider))))
+      assert.deepStrictEqual(seen, own)
+    })
+  )
+
+  it.effect("the constant layer is the documented trap: all share one token", () =>
+    Effect.gen(function* () {
+      const { seen } = yield* ask((provider) => ITwin.layer.pipe(Layer.provide(provider)))
+      assert.strictEqual(new Set(seen).size, 1)
+    })
+  )
+})
+
+describe("three tenants at once in a LayerMap", () => {
+  const throughMap = (stack: Stack) =>
+    Effect.gen(function* () {
+      const credentials = yield* setUp
+      const tenants = yield* LayerMap.make((tenant: Tenant) => stack(SecretProvider.layerStatic(credentials[tenant])))
+      const seen = yield* Effect.forEach(
+        [...names, ...names],
+        (tenant) => Effect.flatMap(tenants.contextEffect(tenant), who),
+        { concurrency: "unbounded" }
+      )
+      const fake = yield* FakeIms.FakeIms
+      const requests = (yield* fake.tokenRequests).length
+      return { seen, own: [...names, ...names].map((name) => credentials[name].clientId), requests }
+    }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
+
+  it.effect("each request carries its own tenant's token, and each tenant asks once", () =>
+    Effect.gen(function* () {
+      const { seen, own, requests } = yield* throughMap(stackOf)
+      assert.deepStrictEqual(seen, own)
+      assert.strictEqual(requests, 3)
+    })
+  )
+
+  it.effect("the constant layer is the documented trap here too", () =>
+    Effect.gen(function* () {
+      const { seen } = yield* throughMap((provider) => ITwin.layer.pipe(Layer.provide(provider)))
+      assert.strictEqual(new Set(seen).size, 1)
+    })
+  )
+})
+
+describe("what a caller provides", () => {
+  const evil = "https://evil.example"
+  const evilClient = HttpClient.make((request) =>
+    Effect.succeed(HttpClientResponse.fromWeb(request, new Response("evil", { status: 500 })))
+  )
+  const evilClock = Effect.map(
+    Clock.Clock,
+    (clock): Clock.Clock => ({
+      ...clock,
+      currentTimeMillisUnsafe: () => 1e15,
+      currentTimeMillis: Effect.succeed(1e15),
+      sleep: () => Effect.void
+    })
+  )
+  const ways = [
+    ["HttpClient", Layer.succeed(HttpClient.HttpClient, evilClient)],
+    ["RequestInit", Layer.succeed(FetchHttpClient.RequestInit, { headers: { "x-evil": "1" } })],
+    ["Environment", Environment.layer(Environment.qa)],
+    [
+      "ConfigProvider",
+      ConfigProvider.layer(
+        ConfigProvider.fromUnknown({ ITWIN_ENVIRONMENT: "qa", ITWIN_TOKEN_ENDPOINT: evil, ITWIN_API_URL: evil })
+      )
+    ],
+    ["Clock", Layer.effect(Clock.Clock, evilClock)],
+    ["SecretProvider", Layer.succeed(SecretProvider.SecretProvider, { credentials: Effect.die("evil") })]
+  ] as const
+
+  it.effect.each(ways)("%s has no effect on get, refresh and what is kept", ([_name, layer]) =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(1_000_000)
+      const fake = yield* FakeIms.FakeIms
+      const cache = yield* TokenCache.TokenCache
+      const token = yield* get().pipe(Effect.provide(layer))
+      assert.strictEqual(token.issuedAt.epochMilliseconds, 1_000_000)
+      assert.strictEqual(yield* get().pipe(Effect.provide(layer)), token)
+      assert.strictEqual(yield* get(), token)
+      assert.strictEqual((yield* cache.status.pipe(Effect.provide(layer)))[0]?.state, "fresh")
+      assert.deepStrictEqual(cache.environment, Environment.production)
+      assert.strictEqual((yield* refresh().pipe(Effect.provide(layer))).issuedAt.epochMilliseconds, 1_000_000)
+      yield* fake.assertTokenRequests(2)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("RequestInit reaches the token request from where the layer was built, and from no caller", () => {
+    const seen: Array<RequestInit | undefined> = []
+    const client = HttpClient.make((request, _url, _signal, fiber) =>
+      Effect.suspend(() => {
+        seen.push(Context.getOrUndefined(fiber.context, FetchHttpClient.RequestInit))
+        return Effect.map(Effect.succeed(tokenAnswer()()), (answer) =>
+          HttpClientResponse.fromWeb(request, answer instanceof Response ? answer : new Response())
+        )
+      })
+    )
+    return Effect.gen(function* () {
+      const cache = yield* TokenCache.make().pipe(
+        Effect.provideService(FetchHttpClient.RequestInit, { keepalive: true })
+      )
+      yield* cache.get().pipe(Effect.provideService(FetchHttpClient.RequestInit, { cache: "force-cache" }))
+      assert.deepStrictEqual(seen, [{ keepalive: true, redirect: "manual" }])
+    }).pipe(
+      Effect.scoped,
+      Effect.provideService(HttpClient.HttpClient, client),
+      Effect.provide(SecretProvider.layerStatic(credentials))
+    )
+  })
+
+  it.effect("an authenticated client above, given as the plain one, does not make the cache call itself", () =>
+    Effect.gen(function* () {
+      const client = yield* ITwinHttpClient.ITwinHttpClient
+      const plain = HttpClient.make((request) => Effect.orDie(client.execute(request)))
+      const token = yield* get(Scopes.itwinPlatform).pipe(Effect.provideService(HttpClient.HttpClient, plain))
+      assert.strictEqual(token.tokenType, "Bearer")
+      yield* (yield* FakeIms.FakeIms).assertTokenRequests(1)
+    }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+  )
+})

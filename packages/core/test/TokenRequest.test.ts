@@ -1,0 +1,504 @@
+import { inspect } from "node:util"
+import { assert, describe, it } from "@effect/vitest"
+import { ClientCredentials, Environment, RetryPolicy, Scopes, type TokenError, TokenRequest } from "@effect-itwin/core"
+import { Clock, DateTime, Duration, Effect, Exit, Fiber, Layer, Redacted, Result } from "effect"
+import { Headers, HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
+import { TestClock } from "effect/testing"
+import packageJson from "../package.json" with { type: "json" }
+import { credentials, json, type Step, scripted, secret, tokenAnswer, transportError } from "./support.ts"
+
+const endpoint = Environment.production.tokenEndpoint
+const scopes = Scopes.make("itwins:read users:read")
+const sentAt = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+const question: TokenRequest.Question = {
+  credentials,
+  scopes,
+  endpoint,
+  correlationId: "sent-id",
+  sentAt,
+  receivedAt: DateTime.add(sentAt, { seconds: 1 })
+}
+
+const form = (request: HttpClientRequest.HttpClientRequest) => {
+  assert.strictEqual(request.body._tag, "Uint8Array")
+  return request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : ""
+}
+
+const answer = (status: number, body: unknown, headers: Headers.Input = {}): TokenRequest.Answer => ({
+  status,
+  headers: Headers.fromInput(headers),
+  body: typeof body === "string" ? body : JSON.stringify(body)
+})
+
+const decodeOk = (body: object) => {
+  const result = TokenRequest.decode(
+    answer(200, { access_token: "a.b-c_d~e+f/g==", token_type: "Bearer", expires_in: 3600, ...body }),
+    question
+  )
+  return Result.getOrThrow(result)
+}
+
+const decodeError = (answer: TokenRequest.Answer) => {
+  const result = TokenRequest.decode(answer, question)
+  assert.isTrue(Result.isFailure(result))
+  return Result.getOrThrow(Result.flip(result))
+}
+
+describe("TokenRequest.encode", () => {
+  it("posts a form with id and secret, form-encoded", () => {
+    const request = TokenRequest.encode({ credentials, scopes, endpoint, correlationId: "id" })
+    assert.strictEqual(request.method, "POST")
+    assert.strictEqual(request.url, endpoint)
+    assert.deepInclude(request.body, { contentType: "application/x-www-form-urlencoded" })
+    assert.strictEqual(
+      form(request),
+      "grant_type=client_credentials&scope=itwins%3Aread+users%3Aread&client_id=service-Ab12" +
+        "&client_secret=fake-secret-Ab%2BCd%2FEf%3D%26g+%C3%A9"
+    )
+    assert.isUndefined(request.headers.authorization)
+    assert.strictEqual(request.headers["x-correlation-id"], "id")
+    assert.strictEqual(request.headers["user-agent"], `effect-itwin/${packageJson.version}`)
+  })
+
+  it("or authenticates by Basic, with both halves form-encoded first", () => {
+    const request = TokenRequest.encode({
+      credentials,
+      scopes,
+      endpoint,
+      correlationId: "id",
+      authentication: "client_secret_basic"
+    })
+    const [scheme, value] = (request.headers.authorization ?? "").split(" ")
+    assert.strictEqual(scheme, "Basic")
+    assert.strictEqual(atob(value ?? ""), "service-Ab12:fake-secret-Ab%2BCd%2FEf%3D%26g+%C3%A9")
+    assert.strictEqual(form(request), "grant_type=client_credentials&scope=itwins%3Aread+users%3Aread")
+  })
+
+  it("puts no secret into the URL, nor into what is printed", () => {
+    const request = TokenRequest.encode({ credentials, scopes, endpoint, correlationId: "id" })
+    assert.notInclude(JSON.stringify(request), "fake-secret")
+    assert.strictEqual(request.urlParams.params.length, 0)
+  })
+})
+
+describe("TokenRequest.decode", () => {
+  it("takes the token and counts its life from before the request", () => {
+    const token = decodeOk({})
+    assert.strictEqual(Redacted.value(token.value), "a.b-c_d~e+f/g==")
+    assert.strictEqual(Redacted.value(token.authorizationHeader), "Bearer a.b-c_d~e+f/g==")
+    assert.strictEqual(token.requestedScopes, scopes)
+    assert.strictEqual(token.scopes, scopes)
+    assert.strictEqual(token.clientId, credentials.clientId)
+    assert.strictEqual(DateTime.formatIso(token.issuedAt), "2026-01-01T00:00:00.000Z")
+    assert.strictEqual(DateTime.formatIso(token.expiresAt), "2026-01-01T01:00:00.000Z")
+  })
+
+  it.each([
+    [3599, 3599],
+    ["3600", 3600],
+    ["3600.9", 3600],
+    [3600.9, 3600],
+    [0, 0],
+    [null, 300],
+    [undefined, 300],
+    [1e9, 86_400]
+  ])("expires_in %j is a life of %d s", (expires_in, seconds) => {
+    assert.strictEqual(Duration.toSeconds(decodeOk({ expires_in }).life), seconds)
+  })
+
+  it("accepts the token type in any case", () => {
+    assert.strictEqual(decodeOk({ token_type: "bEARER" }).tokenType, "Bearer")
+  })
+
+  it("keeps the granted scopes beside those requested", () => {
+    assert.strictEqual(decodeOk({ scope: "users:read" }).scopes, Scopes.make("users:read"))
+  })
+
+  it.each([
+    { expires_in: -1 },
+    { expires_in: "soon" },
+    { expires_in: true },
+    { token_type: "mac" },
+    { token_type: undefined },
+    { access_token: "" },
+    { access_token: 1 },
+    { access_token: "a b" },
+    { access_token: "a\nb" },
+    { access_token: "é" },
+    { access_token: "x".repeat(32 * 1024 + 1) },
+    { scope: ["a"] },
+    { scope: 'a"b' }
+  ])("refuses %j as no token response", (fields) => {
+    const error = decodeError(answer(200, { access_token: "t", token_type: "Bearer", expires_in: 1, ...fields }))
+    assert.strictEqual(error.reason._tag, "InvalidResponse")
+    assert.isFalse(error.isRetryable)
+  })
+
+  it.each([
+    ["invalid_client", 401, "InvalidClient"],
+    ["invalid_client", 400, "InvalidClient"],
+    ["unauthorized_client", 400, "UnauthorizedClient"],
+    ["invalid_scope", 400, "InvalidScope"],
+    ["invalid_request", 400, "InvalidRequest"],
+    ["unsupported_grant_type", 400, "UnsupportedGrantType"],
+    ["account_locked", 400, "OAuthError"],
+    ["invalid_client", 200, "InvalidClient"],
+    ["server_error", 500, "ServerError"]
+  ])("reads %s with status %d as %s", (error, status, tag) => {
+    const failure = decodeError(answer(status, { error, error_description: "Because." }))
+    assert.strictEqual(failure.reason._tag, tag)
+    assert.strictEqual(failure.status, status)
+    assert.include(failure.message, "Because.")
+    assert.include(failure.message, endpoint)
+  })
+
+  it.each([
+    [200, "", "InvalidResponse"],
+    [200, "[]", "InvalidResponse"],
+    [200, '"text"', "InvalidResponse"],
+    [200, "{", "InvalidResponse"],
+    [200, "{}", "InvalidResponse"],
+    [201, '{"access_token":"t","token_type":"Bearer"}', "UnexpectedStatus"],
+    [204, "", "UnexpectedStatus"],
+    [302, "", "RedirectRefused"],
+    [0, "", "RedirectRefused"],
+    [404, "<html>", "UnexpectedStatus"],
+    [407, "", "Transport"],
+    [408, "", "UnexpectedStatus"],
+    [429, "", "RateLimited"],
+    [500, "<html>", "ServerError"],
+    [503, "", "ServerError"]
+  ])("status %d with body %j is %s", (status, body, tag) => {
+    const error = decodeError(answer(status, body))
+    assert.strictEqual(error.reason._tag, tag)
+    assert.strictEqual(error.isRetryable, ["RateLimited", "ServerError"].includes(tag) || status === 408)
+  })
+
+  it("names the origin that a redirect points to", () => {
+    const error = decodeError(answer(302, "", { location: "https://login.example.com/x?token=y" }))
+    assert.deepInclude(error.reason, { origin: "https://login.example.com", followed: false })
+    assert.notInclude(error.message, "token=y")
+  })
+
+  it.each([
+    ["7", 7],
+    ["Thu, 01 Jan 2026 00:00:31 GMT", 30],
+    ["Thu, 01 Jan 2025 00:00:00 GMT", 0],
+    ["soon", undefined],
+    ["-1", undefined],
+    ["1.5", undefined]
+  ])("reads Retry-After %j", (value, seconds) => {
+    for (const status of [429, 503]) {
+      const { retryAfter } = decodeError(answer(status, "", { "retry-after": value }))
+      assert.strictEqual(retryAfter === undefined ? undefined : Duration.toSeconds(retryAfter), seconds)
+    }
+  })
+
+  it("keeps the server's correlation id, else the one sent, and only safe characters of it", () => {
+    assert.strictEqual(decodeError(answer(500, "")).correlationId, "sent-id")
+    const error = decodeError(answer(500, "", { "x-correlation-id": `a<b>${"c".repeat(200)}` }))
+    assert.strictEqual(error.correlationId, `ab${"c".repeat(126)}`)
+  })
+
+  it("scrubs what the server echoes: secret and Basic value, in every encoding", () => {
+    const encoded = new URLSearchParams({ s: secret }).toString().slice(2)
+    const everyChar = (f: (code: number) => string) =>
+      Array.from(secret, (char) => (/\w/.test(char) ? char : f(char.charCodeAt(0)))).join("")
+    for (const echo of [
+      secret,
+      encoded,
+      encodeURIComponent(secret),
+      encodeURIComponent(secret).replace(/%../g, (hex) => hex.toLowerCase()),
+      btoa(`service-Ab12:${encoded}`),
+      Buffer.from(secret).toString("base64"),
+      secret.replace("&", "&amp;"),
+      secret.replace("/", "\\/"),
+      everyChar((code) => `&#${code};`),
+      everyChar((code) => `&#x${code.toString(16)};`),
+      everyChar((code) => `\\u${code.toString(16).padStart(4, "0")}`),
+      everyChar((code) => `\\u${code.toString(16).padStart(4, "0").toUpperCase()}`)
+    ]) {
+      const error = decodeError(answer(400, { error: "invalid_request", error_description: `got ${echo}!` }))
+      assert.match(error.message, /got <redacted>=*!/)
+      const asCode = decodeError(answer(400, { error: echo }))
+      assert.notInclude(asCode.message, echo)
+      const asId = decodeError(answer(400, {}, { "x-correlation-id": echo }))
+      assert.match(asId.correlationId ?? "", /^redacted$/)
+    }
+  })
+
+  it("takes no token beside an error, and no scope that repeats secret or token", () => {
+    const token = { access_token: "t0ken-value-t0ken-value", token_type: "Bearer", expires_in: 1 }
+    assert.strictEqual(decodeError(answer(200, { ...token, error: "invalid_scope" })).reason._tag, "InvalidScope")
+    assert.strictEqual(decodeError(answer(200, { ...token, error: {} })).reason._tag, "InvalidResponse")
+    assert.strictEqual(decodeOk({ error: null }).tokenType, "Bearer")
+    assert.strictEqual(decodeOk({ error: "" }).tokenType, "Bearer")
+    const own = {
+      ...question,
+      credentials: new ClientCredentials.ClientCredentials({
+        clientId: "a",
+        clientSecret: Redacted.make("s3cret-s3cret-s3cret")
+      })
+    }
+    for (const scope of ["s3cret-s3cret-s3cret", "a t0ken-value-t0ken-value"]) {
+      const result = TokenRequest.decode(answer(200, { ...token, scope }), own)
+      assert.isTrue(Result.isFailure(result))
+      assert.notInclude(JSON.stringify(result), scope)
+    }
+    // A secret as short as a word may be part of a scope by chance.
+    const short = new ClientCredentials.ClientCredentials({ clientId: "a", clientSecret: Redacted.make("platform") })
+    const granted = TokenRequest.decode(answer(200, { ...token, scope: "itwin-platform" }), {
+      ...question,
+      credentials: short
+    })
+    assert.isTrue(Result.isSuccess(granted))
+  })
+
+  it("replaces control characters and cuts what is long", () => {
+    const error = decodeError(
+      answer(400, { error: "x".repeat(99), error_description: `a\u0000\u001b[31m"b${"c".repeat(999)}` })
+    )
+    assert.deepInclude(error.reason, { code: "x".repeat(64) })
+    assert.strictEqual("description" in error.reason ? error.reason.description?.length : 0, 256)
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are the point
+    assert.notMatch(error.message, /[\u0000-\u001f]/)
+  })
+})
+
+describe("TokenRequest.send", () => {
+  const send = TokenRequest.send({ credentials, scopes })
+  const run = (script: ReturnType<typeof scripted>, policy = RetryPolicy.make({})) =>
+    send.pipe(Effect.provide([script.layer, RetryPolicy.layer(policy)]), Effect.exit)
+
+  const runWithTime = (script: ReturnType<typeof scripted>, policy?: RetryPolicy.RetryPolicy) =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(run(script, policy))
+      yield* TestClock.adjust("1 minute")
+      return yield* Fiber.join(fiber)
+    })
+
+  const failure = (exit: Exit.Exit<unknown, TokenError.TokenError>): Effect.Effect<TokenError.TokenError> =>
+    Effect.flip(exit).pipe(Effect.catch(() => Effect.die("expected a failure")))
+
+  it.effect.each<readonly [string, ReadonlyArray<Step>, number, string]>([
+    ["a token is not asked for twice", [tokenAnswer()], 1, "ok"],
+    ["500, then a token", [json({}, { status: 500 }), tokenAnswer()], 2, "ok"],
+    ["503 for ever", [json({}, { status: 503 })], 3, "ServerError"],
+    ["reset, 429, then a token", [transportError("ECONNRESET"), json({}, { status: 429 }), tokenAnswer()], 3, "ok"],
+    ["invalid_client is not retried", [json({ error: "invalid_client" }, { status: 401 })], 1, "InvalidClient"],
+    ["invalid_scope is not retried", [json({ error: "invalid_scope" }, { status: 400 })], 1, "InvalidScope"],
+    ["a malformed token is not retried", [tokenAnswer({ access_token: 1 })], 1, "InvalidResponse"],
+    ["an unknown host is not retried", [transportError("ENOTFOUND")], 1, "Transport"],
+    ["a bad certificate is not retried", [transportError("CERT_HAS_EXPIRED")], 1, "Transport"],
+    [
+      "500, then invalid_client",
+      [json({}, { status: 500 }), json({ error: "invalid_client" }, { status: 401 })],
+      2,
+      "InvalidClient"
+    ],
+    [
+      "Retry-After of a day fails at once",
+      [json({}, { status: 429, headers: { "retry-after": "86400" } })],
+      1,
+      "RateLimited"
+    ],
+    ["no answer, then a token", [() => Effect.never, tokenAnswer()], 2, "ok"],
+    ["no answer ever: the total limit ends it", [() => Effect.never], 3, "Timeout"]
+  ])("%s", ([_name, steps, requests, outcome]) =>
+    Effect.gen(function* () {
+      const script = scripted(...steps)
+      const exit = yield* runWithTime(script)
+      assert.strictEqual(script.requests.length, requests)
+      assert.strictEqual(Exit.isSuccess(exit) ? "ok" : (yield* failure(exit)).reason._tag, outcome)
+    })
+  )
+
+  it.effect.each([
+    ["ENOTFOUND", "dns"],
+    ["EAI_AGAIN", "dns"],
+    ["ECONNREFUSED", "refused"],
+    ["ECONNRESET", "reset"],
+    ["UND_ERR_SOCKET", "reset"],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "tls"],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "tls"],
+    ["ERR_PROXY_TUNNEL", "proxy"],
+    ["EHOSTUNREACH", "other"]
+  ] as const)("%s is a transport failure of kind %s, with the code", ([code, kind]) =>
+    Effect.gen(function* () {
+      const error = yield* failure(yield* run(scripted(transportError(code)), RetryPolicy.none))
+      assert.deepInclude(error.reason, { _tag: "Transport", kind, code })
+      assert.isUndefined(error.cause)
+    })
+  )
+
+  it.effect("waits as long as a short Retry-After asks", () =>
+    Effect.gen(function* () {
+      const script = scripted(json({}, { status: 429, headers: { "retry-after": "4" } }), tokenAnswer())
+      const fiber = yield* Effect.forkChild(run(script))
+      yield* TestClock.adjust("3999 millis")
+      assert.strictEqual(script.requests.length, 1)
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(script.requests.length, 2)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(fiber)))
+    })
+  )
+
+  it.effect("sends a fresh correlation id with each attempt", () =>
+    Effect.gen(function* () {
+      const script = scripted(json({}, { status: 500 }))
+      yield* runWithTime(script)
+      assert.strictEqual(new Set(script.requests.map((request) => request.headers["x-correlation-id"])).size, 3)
+    })
+  )
+
+  it.effect("says which limit was reached: that of an attempt, or that of all", () =>
+    Effect.gen(function* () {
+      const limitOf = (policy: RetryPolicy.RetryPolicy) =>
+        Effect.gen(function* () {
+          const { reason } = yield* failure(
+            yield* runWithTime(
+              scripted(() => Effect.never),
+              policy
+            )
+          )
+          return reason._tag === "Timeout" ? Duration.toSeconds(reason.limit) : undefined
+        })
+      assert.strictEqual(yield* limitOf(RetryPolicy.none), 5)
+      assert.strictEqual(yield* limitOf(RetryPolicy.make({ attempts: 99 })), 15)
+    })
+  )
+
+  it.effect("jitters the pause between attempts", () =>
+    Effect.gen(function* () {
+      const pauses = new Set<number>()
+      for (let i = 0; i < 10; i++) {
+        const times: Array<number> = []
+        const script = scripted(() => {
+          times.push(clock.currentTimeMillisUnsafe())
+          return Response.json({}, { status: 500 })
+        })
+        const clock = yield* Clock.Clock
+        yield* runWithTime(script)
+        const pause = (times[1] ?? 0) - (times[0] ?? 0)
+        assert.isAtLeast(pause, 160)
+        assert.isAtMost(pause, 240)
+        pauses.add(pause)
+      }
+      assert.isAbove(pauses.size, 1)
+    })
+  )
+
+  it.effect("finds the code of a failure to connect to any of several addresses", () =>
+    Effect.gen(function* () {
+      const codes = new AggregateError([Object.assign(new Error("x"), { code: "ECONNREFUSED" })], "all failed")
+      const step: Step = () =>
+        Effect.fail(
+          new HttpClientError.HttpClientError({
+            reason: new HttpClientError.TransportError({
+              request: HttpClientRequest.get("https://ims.bentley.com"),
+              cause: new TypeError("fetch failed", { cause: codes })
+            })
+          })
+        )
+      const error = yield* failure(yield* run(scripted(step), RetryPolicy.none))
+      assert.deepInclude(error.reason, { kind: "refused", code: "ECONNREFUSED" })
+    })
+  )
+
+  it.effect("turns a defect of the given client into a failure that holds nothing of it", () =>
+    Effect.gen(function* () {
+      const error = yield* failure(
+        yield* run(
+          scripted(() => Effect.die(new Error(secret))),
+          RetryPolicy.none
+        )
+      )
+      assert.deepInclude(error.reason, { _tag: "Transport", code: "DEFECT" })
+      assert.notInclude(inspect(error, { showHidden: true, depth: 20 }), "fake-secret")
+    })
+  )
+
+  it.effect("makes one attempt with RetryPolicy.none", () =>
+    Effect.gen(function* () {
+      const script = scripted(json({}, { status: 500 }))
+      yield* run(script, RetryPolicy.none)
+      assert.strictEqual(script.requests.length, 1)
+    })
+  )
+
+  it.effect("aborts the exchange on the wire when an attempt takes too long", () =>
+    Effect.gen(function* () {
+      let aborted = 0
+      const client = HttpClient.make((_request, _url, signal) =>
+        Effect.callback(() => {
+          signal.addEventListener("abort", () => aborted++)
+        })
+      )
+      const fiber = yield* send.pipe(
+        Effect.provideService(HttpClient.HttpClient, client),
+        Effect.provide(RetryPolicy.layer(RetryPolicy.none)),
+        Effect.flip,
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("5 seconds")
+      const error = yield* Fiber.join(fiber)
+      assert.strictEqual(error.reason._tag, "Timeout")
+      assert.strictEqual(aborted, 1)
+    })
+  )
+
+  it.effect("refuses a body that is too large, and stops reading it", () =>
+    Effect.gen(function* () {
+      let pulled = 0
+      const endless = () =>
+        new Response(
+          new ReadableStream({
+            pull(controller) {
+              pulled++
+              controller.enqueue(new Uint8Array(64 * 1024))
+            }
+          })
+        )
+      const error = yield* failure(yield* run(scripted(endless), RetryPolicy.none))
+      assert.deepInclude(error.reason, { _tag: "ResponseTooLarge", limit: 256 * 1024 })
+      assert.isBelow(pulled, 10)
+    })
+  )
+
+  it.effect("refuses an answer that came from another URL, and says that the secret may have left", () =>
+    Effect.gen(function* () {
+      let to = ""
+      const elsewhere = () => {
+        const response = Response.json({ access_token: "t", token_type: "Bearer" })
+        Object.defineProperty(response, "url", { value: to })
+        return response
+      }
+      for (const url of ["https://elsewhere.example/connect/token", "https://ims.bentley.com/other"]) {
+        to = url
+        const error = yield* failure(yield* run(scripted(elsewhere)))
+        assert.deepInclude(error.reason, { _tag: "RedirectRefused", origin: new URL(url).origin, followed: true })
+        assert.include(error.message, "Rotate")
+      }
+    })
+  )
+
+  it.effect("reads the answer of a client that fails on statuses", () =>
+    Effect.gen(function* () {
+      const script = scripted(json({ error: "invalid_client" }, { status: 401 }))
+      const error = yield* Effect.flip(
+        Effect.provideService(send, HttpClient.HttpClient, HttpClient.filterStatusOk(script.client))
+      )
+      assert.strictEqual(error.reason._tag, "InvalidClient")
+    })
+  )
+
+  it.effect("authenticates as ClientAuthentication says", () =>
+    Effect.gen(function* () {
+      const script = scripted(tokenAnswer())
+      yield* send.pipe(
+        Effect.provide([script.layer, Layer.succeed(TokenRequest.ClientAuthentication, "client_secret_basic")])
+      )
+      assert.match(script.requests[0]?.headers.authorization ?? "", /^Basic /)
+    })
+  )
+})

@@ -1,0 +1,255 @@
+/**
+ * What a program shows to Azure: one choice, made by its configuration or its code.
+ *
+ * The Azure SDK's `DefaultAzureCredential` guesses instead. It asks up to seven places in turn, may need 20 s to fail,
+ * and may find another identity on one machine than on the next. So it is used only when asked for by name.
+ *
+ * | `ITWIN_KEY_VAULT_CREDENTIAL` | constructor                 | its own variables                                                                             |
+ * | ---------------------------- | --------------------------- | --------------------------------------------------------------------------------------------- |
+ * | `managed-identity`           | {@link managedIdentity}     | `AZURE_CLIENT_ID`, for a user-assigned one                                                    |
+ * | `workload-identity`          | {@link workloadIdentity}    | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_FEDERATED_TOKEN_FILE`: the AKS webhook sets them |
+ * | `client-secret`              | {@link clientSecret}        | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_SECRET`                                   |
+ * | `client-certificate`         | {@link clientCertificate}   | `AZURE_TENANT_ID`, `AZURE_CLIENT_ID`, `AZURE_CLIENT_CERTIFICATE_PATH`, and `_PASSWORD` if any |
+ * | `azure-cli`                  | {@link azureCli}            | `AZURE_TENANT_ID`, if not the one of `az login`                                               |
+ * | `default`                    | {@link defaultAzure}        | all of the above, and more                                                                    |
+ *
+ * **Gotchas**
+ *
+ * The identity is the program's, at Azure. It has nothing to do with the client id and secret that it reads there.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Option from "effect/Option"
+import type * as Redacted from "effect/Redacted"
+
+/**
+ * The identity that Azure gives to a virtual machine, container, function or app service.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ManagedIdentity {
+  readonly _tag: "ManagedIdentity"
+  /** Of a user-assigned identity; absent for the system-assigned one. */
+  readonly clientId?: string | undefined
+}
+
+/**
+ * A Kubernetes service account that Entra ID trusts. What is absent is taken from the variables of the AKS webhook.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface WorkloadIdentity {
+  readonly _tag: "WorkloadIdentity"
+  readonly tenantId?: string | undefined
+  readonly clientId?: string | undefined
+  /** Path of the file with the service account's token. */
+  readonly tokenFile?: string | undefined
+}
+
+/**
+ * An app registered at Entra ID, with a secret.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientSecret {
+  readonly _tag: "ClientSecret"
+  readonly tenantId: string
+  readonly clientId: string
+  readonly clientSecret: Redacted.Redacted
+}
+
+/**
+ * An app registered at Entra ID, with a certificate.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ClientCertificate {
+  readonly _tag: "ClientCertificate"
+  readonly tenantId: string
+  readonly clientId: string
+  /** Path of a PEM file with the certificate and its private key. */
+  readonly certificatePath: string
+  /** Of the private key. */
+  readonly password?: Redacted.Redacted | undefined
+}
+
+/**
+ * Who is logged in with `az login`: for a developer's machine.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface AzureCli {
+  readonly _tag: "AzureCli"
+  readonly tenantId?: string | undefined
+}
+
+/**
+ * The guessing chain of the Azure SDK.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface DefaultAzure {
+  readonly _tag: "DefaultAzure"
+}
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type KeyVaultCredential =
+  | ManagedIdentity
+  | WorkloadIdentity
+  | ClientSecret
+  | ClientCertificate
+  | AzureCli
+  | DefaultAzure
+
+/**
+ * A `TokenCredential` of the Azure SDK, by structure: one that the program made itself.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TokenCredential {
+  getToken(
+    scopes: string | Array<string>,
+    options?: TokenOptions
+  ): Promise<{ readonly token: string; readonly expiresOnTimestamp: number } | null>
+}
+
+/**
+ * What the SDK tells a {@link TokenCredential}, as far as this package knows it; it passes on the rest.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface TokenOptions {
+  readonly tenantId?: string
+  readonly claims?: string
+}
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const managedIdentity = (options?: { readonly clientId?: string | undefined }): ManagedIdentity => ({
+  _tag: "ManagedIdentity",
+  ...options
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const workloadIdentity = (options?: Omit<WorkloadIdentity, "_tag">): WorkloadIdentity => ({
+  _tag: "WorkloadIdentity",
+  ...options
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const clientSecret = (options: Omit<ClientSecret, "_tag">): ClientSecret => ({
+  _tag: "ClientSecret",
+  ...options
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const clientCertificate = (options: Omit<ClientCertificate, "_tag">): ClientCertificate => ({
+  _tag: "ClientCertificate",
+  ...options
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const azureCli = (options?: { readonly tenantId?: string | undefined }): AzureCli => ({
+  _tag: "AzureCli",
+  ...options
+})
+
+/**
+ * @category constructors
+ * @since 0.1.0
+ */
+export const defaultAzure: DefaultAzure = { _tag: "DefaultAzure" }
+
+/**
+ * The names that `ITWIN_KEY_VAULT_CREDENTIAL` may have.
+ *
+ * @category config
+ * @since 0.1.0
+ */
+export const names = [
+  "managed-identity",
+  "workload-identity",
+  "client-secret",
+  "client-certificate",
+  "azure-cli",
+  "default"
+] as const
+
+const optional = <A>(config: Config.Config<A>): Config.Config<A | undefined> =>
+  Config.map(Config.option(config), Option.getOrUndefined)
+
+const tenantId = Config.NonEmptyString("AZURE_TENANT_ID")
+const clientId = Config.NonEmptyString("AZURE_CLIENT_ID")
+
+const configOf = (name: (typeof names)[number]): Config.Config<KeyVaultCredential> => {
+  switch (name) {
+    case "managed-identity":
+      return Config.map(Config.all({ clientId: optional(clientId) }), managedIdentity)
+    case "workload-identity":
+      return Config.map(
+        Config.all({
+          tenantId: optional(tenantId),
+          clientId: optional(clientId),
+          tokenFile: optional(Config.NonEmptyString("AZURE_FEDERATED_TOKEN_FILE"))
+        }),
+        workloadIdentity
+      )
+    case "client-secret":
+      return Config.map(
+        Config.all({ tenantId, clientId, clientSecret: Config.Redacted("AZURE_CLIENT_SECRET") }),
+        clientSecret
+      )
+    case "client-certificate":
+      return Config.map(
+        Config.all({
+          tenantId,
+          clientId,
+          certificatePath: Config.NonEmptyString("AZURE_CLIENT_CERTIFICATE_PATH"),
+          password: optional(Config.Redacted("AZURE_CLIENT_CERTIFICATE_PASSWORD"))
+        }),
+        clientCertificate
+      )
+    case "azure-cli":
+      return Config.map(Config.all({ tenantId: optional(tenantId) }), azureCli)
+    case "default":
+      return Config.succeed(defaultAzure)
+  }
+}
+
+/**
+ * The choice that `ITWIN_KEY_VAULT_CREDENTIAL` makes, with the variables of the table above. There is no default: an
+ * identity is not to be guessed.
+ *
+ * @category config
+ * @since 0.1.0
+ */
+export const config: Config.Config<KeyVaultCredential> = Config.flatMap(
+  Config.Literals(names, "ITWIN_KEY_VAULT_CREDENTIAL"),
+  configOf
+)

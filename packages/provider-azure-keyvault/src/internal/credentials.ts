@@ -1,0 +1,127 @@
+// The credentials of the SDK, made from a choice; and what is said about them.
+import type { SecretClientOptions } from "@azure/keyvault-secrets"
+import * as Redacted from "effect/Redacted"
+import type { KeyVaultCredential, TokenCredential } from "../KeyVaultCredential.ts"
+import type { TestTransport } from "../TestTransport.ts"
+
+type Identity = typeof import("@azure/identity")
+
+export type Choice = KeyVaultCredential | TokenCredential
+
+export type Kind = KeyVaultCredential["_tag"] | "Given"
+
+export const kindOf = (choice: Choice): Kind => ("_tag" in choice ? choice._tag : "Given")
+
+/** For the log: an id is no secret. */
+export const describe = (choice: Choice): string => {
+  if (!("_tag" in choice)) return "a credential that the program gave"
+  switch (choice._tag) {
+    case "ManagedIdentity":
+      return choice.clientId === undefined
+        ? "the system-assigned managed identity"
+        : `the managed identity ${choice.clientId}`
+    case "WorkloadIdentity":
+      return "the workload identity of this pod"
+    case "ClientSecret":
+      return `a client secret of app ${choice.clientId} in tenant ${choice.tenantId}`
+    case "ClientCertificate":
+      return `a client certificate of app ${choice.clientId} in tenant ${choice.tenantId}`
+    case "AzureCli":
+      return "the login of the Azure CLI"
+    case "DefaultAzure":
+      return "DefaultAzureCredential"
+  }
+}
+
+/** They start programs and try places in turn, so they get all the time there is. */
+export const isSlow = (choice: Choice): boolean => {
+  const kind = kindOf(choice)
+  return kind === "AzureCli" || kind === "DefaultAzure"
+}
+
+/** An option that is left out when there is nothing to say. */
+const given = <K extends string, A>(key: K, value: A | undefined): Partial<Record<K, A>> => {
+  const options: Partial<Record<string, A>> = {}
+  if (value !== undefined) options[key] = value
+  return options
+}
+
+/**
+ * The options that client and credentials have in common; an object of its own for each, because
+ * `ManagedIdentityCredential` writes `allowInsecureConnection` into the one it gets.
+ */
+export const pipelineOptions = (
+  transport: TestTransport
+): Pick<SecretClientOptions, "httpClient" | "redirectOptions" | "retryOptions" | "tlsOptions"> => ({
+  retryOptions: { maxRetries: 0 },
+  redirectOptions: { maxRetries: 0 },
+  ...given("httpClient", transport.httpClient),
+  ...given("tlsOptions", transport.certificate === undefined ? undefined : { ca: transport.certificate })
+})
+
+export const makeCredential = (
+  identity: Identity,
+  choice: Choice,
+  transport: TestTransport,
+  options: { readonly authorityHost: string | undefined; readonly timeout: number }
+): TokenCredential => {
+  if (!("_tag" in choice)) return choice
+  const local = pipelineOptions(transport)
+  const authorityHost = transport.authorityHost ?? options.authorityHost
+  const remote = {
+    ...local,
+    ...given("authorityHost", authorityHost),
+    ...given("disableInstanceDiscovery", transport.authorityHost === undefined ? undefined : true),
+    additionalPolicies: [
+      {
+        position: "perCall" as const,
+        policy: {
+          name: "timeLimit",
+          // MSAL passes no abort signal on: without a limit, a request that hangs would go on when nobody waits.
+          sendRequest: <Request extends { timeout: number }, Response>(
+            request: Request,
+            next: (request: Request) => Promise<Response>
+          ) => {
+            request.timeout = options.timeout
+            return next(request)
+          }
+        }
+      }
+    ]
+  }
+  switch (choice._tag) {
+    case "ManagedIdentity":
+      return new identity.ManagedIdentityCredential({ ...local, ...given("clientId", choice.clientId) })
+    case "WorkloadIdentity":
+      return new identity.WorkloadIdentityCredential({
+        ...remote,
+        ...given("tenantId", choice.tenantId),
+        ...given("clientId", choice.clientId),
+        ...given("tokenFilePath", choice.tokenFile)
+      })
+    case "ClientSecret":
+      return new identity.ClientSecretCredential(
+        choice.tenantId,
+        choice.clientId,
+        Redacted.value(choice.clientSecret),
+        remote
+      )
+    case "ClientCertificate":
+      return new identity.ClientCertificateCredential(
+        choice.tenantId,
+        choice.clientId,
+        {
+          certificatePath: choice.certificatePath,
+          ...given("certificatePassword", choice.password && Redacted.value(choice.password))
+        },
+        remote
+      )
+    case "AzureCli":
+      return new identity.AzureCliCredential({
+        processTimeoutInMs: options.timeout,
+        ...given("tenantId", choice.tenantId)
+      })
+    case "DefaultAzure":
+      return new identity.DefaultAzureCredential(remote)
+  }
+}

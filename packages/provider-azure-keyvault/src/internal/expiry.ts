@@ -1,0 +1,25 @@
+// Tells of secrets that end soon: once a day for each version, so that a log shows it and is not filled with it.
+import * as Clock from "effect/Clock"
+import * as DateTime from "effect/DateTime"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+const day = Duration.toMillis("1 day")
+const notice = Duration.toMillis("30 days")
+
+/** The warning, with what it remembers. */
+export const makeExpiryWarning = () => {
+  const warned = new Map<string, number>()
+  return Effect.fnUntraced(function* (secret: string, expiresAt: DateTime.Utc) {
+    const now = yield* Clock.currentTimeMillis
+    for (const [key, at] of warned) if (now - at >= day) warned.delete(key)
+    if (expiresAt.epochMilliseconds - now > notice || warned.has(secret)) return
+    warned.set(secret, now)
+    const date = DateTime.formatIsoDateUtc(expiresAt)
+    yield* Effect.logWarning(
+      expiresAt.epochMilliseconds > now
+        ? `The secret ${secret} expires on ${date}: store a new version before.`
+        : `The secret ${secret} expired on ${date}. Key Vault still gives it out: store a new version.`
+    )
+  })
+}

@@ -1,0 +1,843 @@
+import { ChainedTokenCredential, CredentialUnavailableError } from "@azure/identity"
+import { assert, describe, it } from "@effect/vitest"
+import { ITwin, SecretProvider, Users } from "@effect-itwin/core"
+import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
+import * as TestTransport from "@effect-itwin/provider-azure-keyvault/TestTransport"
+import { EnvSecretProvider } from "@effect-itwin/provider-env"
+import { FakeIms, FakeKeyVault, Fault, SecretProviderContract } from "@effect-itwin/testing"
+import { ConfigProvider, DateTime, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  credentialOf,
+  fresh,
+  logged,
+  name,
+  once,
+  provider,
+  read,
+  reason,
+  secret,
+  settle,
+  whileTimePasses
+} from "./support.ts"
+
+const backend = (
+  layer: ReturnType<typeof provider>,
+  set: (clientId: string, clientSecret: string) => Effect.Effect<unknown, unknown, FakeKeyVault.FakeKeyVault>
+): SecretProviderContract.Backend<FakeKeyVault.FakeKeyVault> => {
+  const vault = <A>(
+    use: (vault: FakeKeyVault.FakeKeyVault["Service"]) => Effect.Effect<A>
+  ): Effect.Effect<A, never, FakeKeyVault.FakeKeyVault> => Effect.flatMap(FakeKeyVault.FakeKeyVault, use)
+  return {
+    backend: fresh,
+    layer,
+    set: ({ clientId, clientSecret }) => set(clientId, Redacted.value(clientSecret)),
+    rotate: ({ clientId, clientSecret }) => set(clientId, Redacted.value(clientSecret)),
+    remove: vault((_) => _.deleteSecret(name)),
+    disable: vault((_) => _.disableVersion(name)),
+    deny: vault((_) => _.deny("ForbiddenByRbac")),
+    throttle: vault((_) => _.script([Fault.always(FakeKeyVault.throttled)])),
+    makeUnavailable: vault((_) => _.script([Fault.always(Fault.reset)])),
+    setRaw: (clientSecret) => set("service-contract", clientSecret)
+  }
+}
+
+describe("KeyVaultSecretProvider keeps the contract of secret providers", () => {
+  const separate = backend(
+    provider(once, { clientId: { secret: "itwin-client-id" }, clientSecret: name }),
+    (clientId, clientSecret) =>
+      Effect.flatMap(FakeKeyVault.FakeKeyVault, (vault) =>
+        Effect.andThen(vault.setSecret("itwin-client-id", clientId), vault.setSecret(name, clientSecret))
+      )
+  )
+  const json = backend(provider(once, { json: name }), (clientId, clientSecret) =>
+    Effect.flatMap(FakeKeyVault.FakeKeyVault, (vault) =>
+      vault.setSecret(name, JSON.stringify({ clientId, clientSecret }))
+    )
+  )
+  for (const { name, run } of SecretProviderContract.cases(separate)) it.effect(`${name}: two secrets`, () => run)
+  for (const { name, run } of SecretProviderContract.cases(json)) it.effect(`${name}: one secret as JSON`, () => run)
+})
+
+describe("KeyVaultSecretProvider reads", () => {
+  it.effect("the newest version, with its id and when it expires", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const expiresAt = DateTime.makeUnsafe("2030-01-02T03:04:05Z")
+      const version = yield* vault.setSecret(name, secret, { expiresAt })
+      const credentials = yield* Effect.provide(read, provider())
+      assert.strictEqual(credentials.clientId, "service-1")
+      assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
+      assert.strictEqual(credentials.version, version)
+      assert.strictEqual(credentials.expiresAt?.epochMilliseconds, expiresAt.epochMilliseconds)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("the version that is named, though there is a newer one", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const version = yield* vault.setSecret(name, secret)
+      yield* vault.setSecret(name, "fake-secret-newer+/=")
+      const pinned = provider(undefined, {
+        clientId: { literal: "service-1" },
+        clientSecret: { secret: name, version }
+      })
+      assert.strictEqual(Redacted.value((yield* Effect.provide(read, pinned)).clientSecret), secret)
+      yield* vault.disableVersion(name, version)
+      const error = yield* Effect.provide(reason, pinned)
+      assert.strictEqual(error._tag, "Disabled")
+      assert.include(error.message, `${name}/${version} is disabled. This version is disabled`)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("one secret that holds both as JSON", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const version = yield* vault.setSecret(
+        "itwin-app",
+        `{"clientId":"service-2","clientSecret":"${secret}","other":1}\n`
+      )
+      const credentials = yield* Effect.provide(read, provider(undefined, { json: "itwin-app" }))
+      assert.strictEqual(credentials.clientId, "service-2")
+      assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
+      assert.strictEqual(credentials.version, version)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([
+    ["not JSON", secret, "must hold JSON"],
+    ["JSON of something else", `["${secret}"]`, "must hold JSON"],
+    ["JSON with a padded secret", `{"clientId":"service-1","clientSecret":" ${secret}"}`, "(clientSecret)"],
+    ["JSON with both swapped", `{"clientId":"${secret}","clientSecret":"service-1"}`, "swapped"]
+  ] as const)("InvalidSecret, if the one secret is %s", ([, value, text]) =>
+    Effect.gen(function* () {
+      yield* (yield* FakeKeyVault.FakeKeyVault).setSecret(name, value)
+      const error = yield* Effect.provide(reason, provider(undefined, { json: name }))
+      assert.strictEqual(error._tag, "InvalidSecret")
+      assert.include(error.message, text)
+      assert.notInclude(error.message, secret)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("a value without its one newline at the end, and no other white space", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      for (const newline of ["\n", "\r\n"]) {
+        yield* vault.setSecret(name, secret + newline)
+        assert.strictEqual(Redacted.value((yield* Effect.provide(read, provider())).clientSecret), secret)
+      }
+      for (const value of [`${secret}\n\n`, ` ${secret}`, `${secret} `, "\n", " ", ""]) {
+        yield* vault.setSecret(name, value)
+        assert.strictEqual((yield* Effect.provide(reason, provider()))._tag, "InvalidSecret")
+      }
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("with one call for all who ask at the same time, and another for who asks after it", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* Effect.gen(function* () {
+        yield* Effect.all(
+          Array.from({ length: 20 }, () => read),
+          { concurrency: "unbounded" }
+        )
+        assert.strictEqual((yield* vault.journal).filter(({ outcome }) => outcome === "ok").length, 1)
+        yield* read
+        assert.strictEqual((yield* vault.journal).filter(({ outcome }) => outcome === "ok").length, 2)
+      }).pipe(Effect.provide(provider()))
+      assert.strictEqual((yield* vault.tokenRequests).length, 1)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("on for the others when one who waits is interrupted, and aborts the call when all are", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* Effect.gen(function* () {
+        yield* vault.script([Fault.once(Fault.delay("1 second")), Fault.once(Fault.hang)])
+        const [first, second] = yield* Effect.all([Effect.forkChild(read), Effect.forkChild(read)])
+        yield* vault.awaitRequests(2)
+        yield* Fiber.interrupt(first)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(Redacted.value((yield* Fiber.join(second)).clientSecret), secret)
+
+        const all = yield* Effect.all([Effect.forkChild(read), Effect.forkChild(read)])
+        yield* vault.awaitRequests(4)
+        yield* Effect.forEach(all, Fiber.interrupt)
+        yield* settle
+        assert.deepInclude((yield* vault.journal)[3], { outcome: "aborted", status: undefined })
+        // Who comes then waits for none of it.
+        assert.strictEqual(Redacted.value((yield* read).clientSecret), secret)
+      }).pipe(Effect.provide(provider()))
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("no more when its layer is closed, and says so to who waits", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.script([Fault.always(Fault.hang)])
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(provider(), scope)
+      const waiting = yield* Effect.forkChild(Effect.provide(Effect.flip(read), context))
+      yield* vault.awaitRequests(2)
+      yield* Scope.close(scope, Exit.void)
+      assert.include((yield* Fiber.join(waiting)).message, "closed")
+      assert.include((yield* Effect.provide(Effect.flip(read), context)).message, "closed")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("for ITwin.layer", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const { credentials } = yield* fake.registerApp({ name: "From the vault" })
+      yield* vault.setSecret(name, credentials.clientSecret)
+      const secrets = provider(undefined, { clientId: { literal: credentials.clientId }, clientSecret: name })
+      const me = yield* Effect.provide(Users.me, ITwin.layer.pipe(Layer.provide(secrets)))
+      assert.strictEqual(me.givenName, "From the vault")
+    }).pipe(Effect.provide([fresh, FakeIms.layerTest()]))
+  )
+})
+
+describe("KeyVaultSecretProvider tries again", () => {
+  it.effect.each([
+    ["429 without Retry-After", FakeKeyVault.throttled],
+    ["503", Fault.html(503, "Service unavailable")],
+    ["500", Fault.respond({ status: 500, body: { error: { code: "InternalServerError", message: "x" } } })],
+    ["a reset", Fault.reset],
+    ["a reset amid the body", Fault.resetAmidBody],
+    ["a truncated answer", Fault.truncate],
+    ["a timeout", Fault.hang],
+    ["a stalled body", Fault.stall]
+  ] as const)("after %s", ([, fault]) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* vault.script([Fault.once(fault)])
+      const credentials = yield* whileTimePasses(Effect.provide(read, provider()))
+      assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
+      yield* vault.verify
+      // One client for all attempts: one challenge, and one token.
+      assert.strictEqual((yield* vault.journal).filter(({ outcome }) => outcome === "challenge").length, 1)
+      assert.strictEqual((yield* vault.tokenRequests).length, 1)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("not before the Retry-After of the vault", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* vault.script([Fault.once(Fault.rateLimit(3)), Fault.once(Fault.rateLimit(2, 503))])
+      yield* whileTimePasses(Effect.provide(read, provider()))
+      const [, first, second, third] = yield* vault.journal
+      assert.isAtLeast((second?.at ?? 0) - (first?.at ?? 0), 3000)
+      assert.isAtLeast((third?.at ?? 0) - (second?.at ?? 0), 2000)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("not at all after a Retry-After that is too long, which it passes on, up to 15 minutes", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      for (const [seconds, said] of [
+        [30, 30],
+        [86_400, 900]
+      ] as const) {
+        yield* vault.script([Fault.once(Fault.rateLimit(seconds))])
+        const error = yield* Effect.provide(reason, provider())
+        assert.strictEqual(error._tag, "Throttled")
+        if (error._tag === "Throttled") {
+          assert.deepStrictEqual(error.retryAfter && Duration.toSeconds(error.retryAfter), said)
+        }
+      }
+      yield* vault.verify
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("four times in all, and says then what the last failure was", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.script([Fault.always(FakeKeyVault.throttled)])
+      const error = yield* whileTimePasses(Effect.provide(reason, provider()))
+      assert.strictEqual(error._tag, "Throttled")
+      assert.strictEqual((yield* vault.journal).filter(({ authenticated }) => authenticated).length, 4)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("for 9 seconds in all, and ends each attempt after 4", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.script([Fault.always(Fault.hang)])
+      const error = yield* whileTimePasses(Effect.provide(reason, provider()))
+      assert.strictEqual(error._tag, "Unavailable")
+      assert.include(error.message, "fake-vault.vault.azure.net gave no answer within 4s")
+      yield* settle
+      const reads = (yield* vault.journal).slice(1)
+      assert.strictEqual(reads.length, 2)
+      assert.isTrue(reads.every(({ outcome }) => outcome === "aborted"))
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("and aborts the call of an attempt that it gives up", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const signals: Array<{ readonly aborted: boolean } | undefined> = []
+      yield* vault.script([Fault.always(Fault.hang)])
+      const layer = KeyVaultSecretProvider.layer({
+        vaultUrl: vault.vaultUrl,
+        clientId: { literal: "service-1" },
+        clientSecret: name,
+        credential: credentialOf(vault)
+      }).pipe(
+        Layer.provide(
+          TestTransport.layer({
+            httpClient: {
+              sendRequest: (request) => {
+                if (request.headers.has("authorization")) signals.push(request.abortSignal)
+                return vault.httpClient.sendRequest(request)
+              }
+            }
+          })
+        )
+      )
+      yield* whileTimePasses(Effect.provide(reason, layer))
+      assert.deepStrictEqual(
+        signals.map((signal) => signal?.aborted),
+        [true, true]
+      )
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("with the token of the first attempt, which the SDK would renew behind its back", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* vault.script([Fault.times(Fault.html(503, "x"), 2)])
+      const token = Redacted.value(yield* vault.issueToken())
+      let asked = 0
+      // The SDK goes by the machine's clock, and renews from two minutes before the end.
+      const soon = Date.now() + 60_000
+      const credential = {
+        getToken: () =>
+          ++asked === 1 ? Promise.resolve({ token, expiresOnTimestamp: soon }) : Promise.reject(new Error("not again"))
+      }
+      yield* whileTimePasses(
+        Effect.provide(
+          read,
+          provider(() => ({ credential }))
+        )
+      )
+      assert.strictEqual(asked, 1)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("never what it can't cure", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.deny("ForbiddenByFirewall")
+      yield* Effect.provide(reason, provider())
+      assert.strictEqual((yield* vault.journal).length, 2)
+    }).pipe(Effect.provide(fresh))
+  )
+})
+
+describe("KeyVaultSecretProvider says why", () => {
+  type Vault = FakeKeyVault.FakeKeyVault["Service"]
+  const failures: ReadonlyArray<
+    readonly [what: string, prepare: (vault: Vault) => Effect.Effect<unknown>, tag: string, text: string]
+  > = [
+    ["an absent secret", (_) => Effect.void, "NotFound", "Manage deleted secrets"],
+    [
+      "a deleted secret",
+      (_) => Effect.andThen(_.setSecret(name, secret), _.deleteSecret(name)),
+      "NotFound",
+      "can be recovered"
+    ],
+    [
+      "a disabled newest version",
+      (_) =>
+        Effect.andThen(
+          _.setSecret(name, secret),
+          Effect.andThen(_.setSecret(name, "fake-secret-new+/="), _.disableVersion(name))
+        ),
+      "Disabled",
+      "newest version is disabled, and fake-vault.vault.azure.net falls back to no older one"
+    ],
+    ["no role", (_) => _.deny("ForbiddenByRbac"), "AccessDenied", 'role "Key Vault Secrets User"'],
+    ["no access policy", (_) => _.deny("ForbiddenByPolicy"), "AccessDenied", "access policies"],
+    ["the firewall", (_) => _.deny("ForbiddenByFirewall"), "AccessDenied", "firewall"],
+    [
+      "a 403 of another kind",
+      (_) => _.script([Fault.always(Fault.html(403, secret))]),
+      "AccessDenied",
+      "Key Vault Secrets User"
+    ],
+    ["a bad request", (_) => _.script([Fault.always(Fault.html(400, secret))]), "Misconfigured", "answered 400"],
+    ["no vault there", (_) => _.script([Fault.always(Fault.html(404, secret))]), "Misconfigured", "Is it one?"],
+    [
+      "a redirect",
+      (_) => _.script([Fault.always(Fault.redirect("https://evil.example/"))]),
+      "Misconfigured",
+      "redirects (302)"
+    ],
+    [
+      "a redirect within the host",
+      (_) =>
+        Effect.andThen(
+          _.setSecret("other", secret),
+          _.script([Fault.once(Fault.redirect("/secrets/other?api-version=7.6"))])
+        ),
+      "Misconfigured",
+      "redirects (302)"
+    ],
+    ["a portal's page", (_) => _.script([Fault.always(Fault.html(200, secret))]), "Unavailable", "proxy in between"],
+    [
+      "no value",
+      (_) => Effect.andThen(_.setSecret(name, secret), _.script([Fault.always(Fault.omit("value"))])),
+      "Unavailable",
+      "no value"
+    ],
+    [
+      "a challenge to another host",
+      (_) => _.setChallenge({ resource: "https://evil.example" }),
+      "Misconfigured",
+      "so none was sent"
+    ],
+    [
+      "a tenant that is not the vault's",
+      (_) =>
+        _.setChallenge({ authorization: "https://login.microsoftonline.com/00000000-0000-4000-8000-000000000000" }),
+      "Misconfigured",
+      "wrong tenant"
+    ],
+    [
+      "an outage of Entra ID",
+      (_) => _.script([Fault.always(Fault.html(503, secret))], "token"),
+      "Unavailable",
+      "Entra ID answered 503"
+    ],
+    ["a rate limit of Entra ID", (_) => _.script([Fault.always(Fault.rateLimit(3))], "token"), "Throttled", "429"],
+    [
+      "no connection to Entra ID",
+      (_) => _.script([Fault.always(Fault.reset)], "token"),
+      "Unavailable",
+      "Entra ID does not answer"
+    ],
+    [
+      "an expired secret at Entra ID",
+      (_) =>
+        _.script(
+          [
+            Fault.always(
+              Fault.respond({
+                status: 401,
+                body: { error: "invalid_client", error_description: `AADSTS7000222: expired ${secret}` }
+              })
+            )
+          ],
+          "token"
+        ),
+      "AccessDenied",
+      "expired: create a new one (AZURE_CLIENT_SECRET). (AADSTS7000222)"
+    ],
+    [
+      "a refusal of Entra ID that it does not know",
+      (_) =>
+        _.script(
+          [
+            Fault.always(
+              Fault.respond({
+                status: 400,
+                body: { error: "invalid_grant", error_description: `AADSTS53003: blocked ${secret}` }
+              })
+            )
+          ],
+          "token"
+        ),
+      "AccessDenied",
+      "error?code=53003"
+    ]
+  ]
+
+  it.effect.each(failures)("%s", ([, prepare, tag, text]) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* prepare(vault)
+      const error = yield* Effect.provide(reason, provider(once))
+      assert.strictEqual(error._tag, tag)
+      assert.include(error.message, text)
+      assert.notInclude(error.message, secret)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("a wrong secret, an unknown app, a token of another tenant or for another service", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const { tenantId, clientId } = vault
+      const token = (options?: { audience?: string; tenantId?: string }) =>
+        Effect.map(vault.issueToken(options), (token) => ({
+          getToken: () => Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp: 8.64e15 })
+        }))
+      const wrong = Redacted.make("fake-secret-wrong+/=")
+      for (const [credential, tag, text] of [
+        [
+          KeyVaultCredential.clientSecret({ tenantId, clientId, clientSecret: wrong }),
+          "AccessDenied",
+          "is wrong: give its value, not its id (AZURE_CLIENT_SECRET). (AADSTS7000215)"
+        ],
+        [
+          KeyVaultCredential.clientSecret({ tenantId, clientId: "other", clientSecret: wrong }),
+          "Misconfigured",
+          "AADSTS700016"
+        ],
+        [
+          yield* token({ tenantId: "00000000-0000-4000-8000-000000000000" }),
+          "AccessDenied",
+          "wrong tenant): correct AZURE_TENANT_ID, or log in there. (AKV10032)"
+        ],
+        [yield* token({ audience: "https://graph.microsoft.com" }), "AccessDenied", "AKV10022"],
+        [{ getToken: () => Promise.resolve({ token: "x", expiresOnTimestamp: 8.64e15 }) }, "AccessDenied", "(401)"],
+        [{ getToken: () => Promise.resolve(null) }, "Unavailable", "credential that the program gave"],
+        [{ getToken: () => Promise.reject(new Error(secret)) }, "Unavailable", "gave failed"],
+        [{ getToken: () => Promise.reject(null) }, "Unavailable", "gave failed"],
+        [
+          {
+            getToken: () => {
+              throw new Error(secret)
+            }
+          },
+          "Unavailable",
+          "gave failed"
+        ]
+      ] as const) {
+        const error = yield* Effect.provide(
+          reason,
+          provider(() => ({ credential, ...once(vault) }))
+        )
+        assert.strictEqual(`${error._tag} ${text}`, `${tag} ${text}`)
+        assert.include(error.message, text)
+        assert.notMatch(error.message, /fake-secret-/)
+      }
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("no token of a credential that the SDK made, and which it tried", () =>
+    Effect.gen(function* () {
+      const unavailable = { getToken: () => Promise.reject(new CredentialUnavailableError("AzureCliCredential: no")) }
+      const chain = new ChainedTokenCredential(unavailable, unavailable)
+      const error = yield* Effect.provide(
+        reason,
+        provider(() => ({ credential: chain }))
+      )
+      assert.strictEqual(error._tag, "CredentialUnavailable")
+      assert.include(error.message, "Tried: the credential that the program gave (AzureCliCredential).")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("a credential without its settings", () =>
+    Effect.gen(function* () {
+      const { tenantId } = yield* FakeKeyVault.FakeKeyVault
+      for (const [credential, tag, text] of [
+        [KeyVaultCredential.workloadIdentity({ tenantId: "t", clientId: "c" }), "CredentialUnavailable", "workload"],
+        [
+          KeyVaultCredential.clientCertificate({
+            tenantId,
+            clientId: "c",
+            certificatePath: "/absent.pem"
+          }),
+          "Misconfigured",
+          "client certificate"
+        ],
+        [
+          KeyVaultCredential.clientSecret({ tenantId: "a b", clientId: "c", clientSecret: Redacted.make(secret) }),
+          "Misconfigured",
+          "AZURE_TENANT_ID"
+        ]
+      ] as const) {
+        const error = yield* Effect.provide(
+          reason,
+          provider(() => ({ credential, retry: { attempts: 1 } }))
+        )
+        assert.strictEqual(`${error._tag} ${text}`, `${tag} ${text}`)
+        assert.include(error.message, text)
+      }
+    }).pipe(Effect.provide(fresh))
+  )
+})
+
+describe("KeyVaultSecretProvider is configured", () => {
+  const ids = { clientId: { literal: "service-1" }, clientSecret: name }
+
+  it.effect.each([
+    "http://fake-vault.vault.azure.net",
+    "https://fake-vault.vault.azure.net.evil.example",
+    "https://evil.example/.vault.azure.net",
+    "https://evil.example#.vault.azure.net",
+    "https://user:pass@fake-vault.vault.azure.net",
+    "https://fake-vault.vault.azure.net:8443",
+    "https://fake-vault.vault.azure.net/secrets/x",
+    "https://vault.azure.net",
+    "https://notvault.azure.net",
+    "https://hsm.managedhsm.azure.net",
+    "fake-vault",
+    ""
+  ])("for no vault at %s", (vaultUrl) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const error = yield* Effect.provide(
+        reason,
+        provider(() => ({ vaultUrl }))
+      )
+      assert.strictEqual(error._tag, "Misconfigured")
+      assert.strictEqual(error.secretName, "vaultUrl")
+      assert.deepStrictEqual([yield* vault.journal, yield* vault.tokenRequests], [[], []])
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([
+    ["https://my-vault.vault.azure.cn/", false],
+    ["https://MY-VAULT.vault.usgovcloudapi.net", false],
+    ["https://vault.cloud.example", true],
+    ["https://127.0.0.1:8443", true]
+  ] as const)("for a vault at %s, customDomain: %s", ([vaultUrl, customDomain]) =>
+    Effect.gen(function* () {
+      // The fake finds no such host: so it was asked for.
+      const error = yield* Effect.provide(
+        reason,
+        provider((vault) => ({ vaultUrl, customDomain, ...once(vault) }))
+      )
+      assert.strictEqual(error._tag, "Unavailable")
+      assert.include(error.message, `${new URL(vaultUrl).host} can't be resolved`)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("with names and never with values, which it does not repeat", () =>
+    Effect.gen(function* () {
+      for (const [wrong, option] of [
+        [{ clientId: { literal: "service-1" }, clientSecret: secret }, "clientSecret"],
+        [{ clientId: { literal: secret }, clientSecret: name }, "clientId"],
+        [{ clientId: { secret }, clientSecret: name }, "clientId"],
+        [{ clientId: { literal: "service-1" }, clientSecret: { secret: name, version: secret } }, "clientSecret"],
+        [{ json: secret }, "json"]
+      ] as const) {
+        const error = yield* Effect.provide(reason, provider(undefined, wrong))
+        assert.strictEqual(error._tag, "Misconfigured")
+        assert.strictEqual(error.secretName, option)
+        assert.notInclude(JSON.stringify(error) + error.message, secret)
+      }
+    }).pipe(Effect.provide(fresh))
+  )
+
+  const variables = (vault: FakeKeyVault.FakeKeyVault["Service"]): Record<string, string> => ({
+    ITWIN_KEY_VAULT_URL: vault.vaultUrl,
+    ITWIN_KEY_VAULT_CLIENT_ID: "service-1",
+    ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: name,
+    ITWIN_KEY_VAULT_CREDENTIAL: "client-secret",
+    AZURE_TENANT_ID: vault.tenantId,
+    AZURE_CLIENT_ID: vault.clientId,
+    AZURE_CLIENT_SECRET: Redacted.value(vault.clientSecret)
+  })
+
+  const fromVariables = (change: Record<string, string | undefined>) =>
+    Effect.flatMap(FakeKeyVault.FakeKeyVault, (vault) => {
+      const all = Object.entries({ ...variables(vault), ...change }).flatMap(([key, value]) =>
+        value === undefined ? [] : [[key, value]]
+      )
+      return Effect.provide(
+        read,
+        KeyVaultSecretProvider.layerConfig.pipe(
+          Layer.provide([
+            TestTransport.layer({ httpClient: vault.httpClient }),
+            ConfigProvider.layer(ConfigProvider.fromEnvRecord(Object.fromEntries(all)))
+          ])
+        )
+      )
+    })
+
+  it.effect("by variables", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const version = yield* vault.setSecret(name, secret)
+      yield* vault.setSecret("id", "service-2")
+      yield* vault.setSecret("both", JSON.stringify({ clientId: "service-3", clientSecret: secret }))
+      const none = { ITWIN_KEY_VAULT_CLIENT_ID: undefined }
+      const ids = yield* Effect.forEach(
+        [
+          {},
+          { ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION: version },
+          { ...none, ITWIN_KEY_VAULT_CLIENT_ID_NAME: "id" },
+          { ...none, ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: undefined, ITWIN_KEY_VAULT_JSON_NAME: "both" }
+        ],
+        (change) => Effect.map(fromVariables(change), ({ clientId }) => clientId)
+      )
+      assert.deepStrictEqual(ids, ["service-1", "service-1", "service-2", "service-3"])
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([
+    [{ ITWIN_KEY_VAULT_URL: undefined }, "ITWIN_KEY_VAULT_URL"],
+    [{ ITWIN_KEY_VAULT_URL: "https://evil.example" }, "ITWIN_KEY_VAULT_URL"],
+    [{ ITWIN_KEY_VAULT_CLIENT_ID: undefined }, "ITWIN_KEY_VAULT_CLIENT_ID_NAME"],
+    [{ ITWIN_KEY_VAULT_CLIENT_ID_NAME: "id" }, "ITWIN_KEY_VAULT_CLIENT_ID_NAME"],
+    [{ ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: undefined }, "ITWIN_KEY_VAULT_CLIENT_SECRET_NAME"],
+    [{ ITWIN_KEY_VAULT_JSON_NAME: "both" }, "ITWIN_KEY_VAULT_JSON_NAME alone"],
+    [{ ITWIN_KEY_VAULT_CREDENTIAL: undefined }, "ITWIN_KEY_VAULT_CREDENTIAL"],
+    [{ ITWIN_KEY_VAULT_CREDENTIAL: "guess" }, "managed-identity"],
+    [{ AZURE_CLIENT_SECRET: undefined }, "AZURE_CLIENT_SECRET"]
+  ] as const)("not by variables with %j", ([change, text]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(fromVariables(change))
+      assert.strictEqual(error._tag, "ConfigError")
+      assert.include(error.message, text)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("with the credential that the variables choose, if the code names none", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      const env = variables(vault)
+      const layer = KeyVaultSecretProvider.layer({ vaultUrl: vault.vaultUrl, ...ids }).pipe(
+        Layer.provide([
+          TestTransport.layer({ httpClient: vault.httpClient }),
+          ConfigProvider.layer(ConfigProvider.fromEnvRecord(env))
+        ])
+      )
+      yield* Effect.gen(function* () {
+        env.ITWIN_KEY_VAULT_CREDENTIAL = secret
+        const error = yield* reason
+        assert.strictEqual(error._tag, "Misconfigured")
+        assert.include(error.message, "managed-identity, workload-identity, client-secret")
+        assert.notInclude(error.message, secret)
+        env.ITWIN_KEY_VAULT_CREDENTIAL = "client-secret"
+        assert.strictEqual(Redacted.value((yield* read).clientSecret), secret)
+      }).pipe(Effect.provide(layer))
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("with each kind of credential", () =>
+    Effect.gen(function* () {
+      const choose = (env: Record<string, string>) =>
+        KeyVaultCredential.config.parse(
+          ConfigProvider.fromEnvRecord({ AZURE_TENANT_ID: "t", AZURE_CLIENT_ID: "c", ...env })
+        )
+      const choices = yield* Effect.forEach(KeyVaultCredential.names, (kind) =>
+        choose({
+          ITWIN_KEY_VAULT_CREDENTIAL: kind,
+          AZURE_CLIENT_SECRET: secret,
+          AZURE_CLIENT_CERTIFICATE_PATH: "cert.pem",
+          AZURE_FEDERATED_TOKEN_FILE: "token"
+        })
+      )
+      assert.deepStrictEqual(choices, [
+        KeyVaultCredential.managedIdentity({ clientId: "c" }),
+        KeyVaultCredential.workloadIdentity({ tenantId: "t", clientId: "c", tokenFile: "token" }),
+        KeyVaultCredential.clientSecret({ tenantId: "t", clientId: "c", clientSecret: Redacted.make(secret) }),
+        KeyVaultCredential.clientCertificate({
+          tenantId: "t",
+          clientId: "c",
+          certificatePath: "cert.pem",
+          password: undefined
+        }),
+        KeyVaultCredential.azureCli({ tenantId: "t" }),
+        KeyVaultCredential.defaultAzure
+      ])
+    })
+  )
+})
+
+describe("KeyVaultSecretProvider logs", () => {
+  it.effect("once which credential it shows, and no secret", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      const { lines, layer } = logged()
+      yield* Effect.andThen(read, read).pipe(Effect.provide(provider().pipe(Layer.provide(layer))))
+      assert.deepStrictEqual(
+        lines.map(({ level }) => level),
+        ["Info"]
+      )
+      assert.include(
+        lines[0]?.text,
+        `fake-vault.vault.azure.net is asked with a client secret of app ${vault.clientId} in tenant ${vault.tenantId}`
+      )
+      assert.notInclude(lines[0]?.text, Redacted.value(vault.clientSecret))
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("once a day that a secret expires within 30 days", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const { lines, layer } = logged()
+      const warnings = () => lines.filter(({ level }) => level === "Warn").map(({ text }) => text)
+      yield* vault.setSecret(name, secret, { expiresAt: DateTime.makeUnsafe("1970-02-10T00:00:00Z") })
+      yield* Effect.gen(function* () {
+        yield* read
+        assert.deepStrictEqual(warnings(), [])
+        yield* TestClock.adjust("10 days")
+        yield* read
+        yield* read
+        assert.strictEqual(warnings().length, 1)
+        assert.match(
+          warnings()[0] ?? "",
+          /itwin-client-secret \(version \w{32}\) in fake-vault.* expires on 1970-02-10/
+        )
+        yield* TestClock.adjust("23 hours")
+        yield* read
+        assert.strictEqual(warnings().length, 1)
+        yield* TestClock.adjust("1 hour")
+        yield* read
+        assert.strictEqual(warnings().length, 2)
+        yield* TestClock.adjust("40 days")
+        yield* read
+        assert.include(warnings()[2], "expired on 1970-02-10. Key Vault still gives it out")
+      }).pipe(Effect.provide(provider().pipe(Layer.provide(layer))))
+    }).pipe(Effect.provide(fresh))
+  )
+})
+
+describe("KeyVaultSecretProvider before the environment", () => {
+  const either = provider(once).pipe(
+    SecretProvider.layerOrElse(
+      EnvSecretProvider.layer.pipe(
+        Layer.provide(
+          ConfigProvider.layer(
+            ConfigProvider.fromEnvRecord({ ITWIN_CLIENT_ID: "service-env", ITWIN_CLIENT_SECRET: "fake-secret-env+/=" })
+          )
+        )
+      )
+    )
+  )
+
+  it.effect("lets it answer for a secret that the vault does not have", () =>
+    Effect.gen(function* () {
+      assert.strictEqual((yield* Effect.provide(read, either)).clientId, "service-env")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("does not revive its secret when that of the vault is disabled, denied, or can't be read", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      const provided = Effect.provide(reason, either)
+      yield* vault.disableVersion(name)
+      assert.strictEqual((yield* provided)._tag, "Disabled")
+      yield* vault.deny("ForbiddenByRbac")
+      assert.strictEqual((yield* provided)._tag, "AccessDenied")
+      yield* vault.script([Fault.once(Fault.html(403, "x")), Fault.once(Fault.reset)])
+      assert.strictEqual((yield* provided)._tag, "AccessDenied")
+      assert.strictEqual((yield* provided)._tag, "Unavailable")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("does not fall back when the program's own secret at Entra ID was revoked", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const revoked = { ...credentialOf(vault), clientSecret: Redacted.make("fake-secret-revoked+/=") }
+      const layer = provider(() => ({ credential: revoked, retry: { attempts: 1 } })).pipe(
+        SecretProvider.layerOrElse(EnvSecretProvider.layer)
+      )
+      assert.strictEqual((yield* Effect.provide(reason, layer))._tag, "AccessDenied")
+    }).pipe(Effect.provide(fresh))
+  )
+})

@@ -1,0 +1,260 @@
+import { assert, describe, it } from "@effect/vitest"
+import { ITwin, SecretProvider, Users } from "@effect-itwin/core"
+import { EnvSecretProvider } from "@effect-itwin/provider-env"
+import { FakeIms, SecretProviderContract } from "@effect-itwin/testing"
+import { ConfigProvider, Context, Effect, FileSystem, Layer, PlatformError, Redacted } from "effect"
+
+const secret = "fake-secret-a+b/c="
+
+const read = Effect.flatMap(SecretProvider.SecretProvider, (provider) => provider.credentials)
+
+const withConfig = (provider: ConfigProvider.ConfigProvider) =>
+  Effect.provide(EnvSecretProvider.layer.pipe(Layer.provide(ConfigProvider.layer(provider))))
+
+const withEnv = (variables: Record<string, string>) =>
+  withConfig(ConfigProvider.fromEnvRecord(variables, { preserveEmptyStrings: true }))
+
+/** What the process environment would hold. */
+class Variables extends Context.Service<Variables, Record<string, string>>()("Variables") {}
+
+const assign = (variables: Record<string, string>) =>
+  Effect.map(Variables, (target) => {
+    Object.assign(target, variables)
+  })
+
+const contract = SecretProviderContract.cases<Variables>({
+  backend: Layer.sync(Variables, () => ({})),
+  layer: EnvSecretProvider.layer.pipe(
+    Layer.provide(
+      Layer.unwrap(
+        Effect.map(Variables, (variables) =>
+          ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables, { preserveEmptyStrings: true }))
+        )
+      )
+    )
+  ),
+  set: ({ clientId, clientSecret }) =>
+    assign({ ITWIN_CLIENT_ID: clientId, ITWIN_CLIENT_SECRET: Redacted.value(clientSecret) }),
+  rotate: ({ clientSecret }) => assign({ ITWIN_CLIENT_SECRET: Redacted.value(clientSecret) }),
+  remove: Effect.map(Variables, (variables) => {
+    delete variables.ITWIN_CLIENT_SECRET
+  }),
+  setRaw: (clientSecret) => assign({ ITWIN_CLIENT_SECRET: clientSecret })
+})
+
+describe("EnvSecretProvider keeps the contract of secret providers", () => {
+  for (const { name, run } of contract) it.effect(name, () => run)
+})
+
+describe("EnvSecretProvider", () => {
+  it.effect("reads id and secret from any ConfigProvider", () =>
+    Effect.gen(function* () {
+      for (const provider of [
+        ConfigProvider.fromEnvRecord({ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: secret }),
+        ConfigProvider.fromDotEnvContents(`ITWIN_CLIENT_ID=service-1\nITWIN_CLIENT_SECRET="${secret}"\n`),
+        ConfigProvider.fromUnknown({ itwin: { client: { id: "service-1", secret } } }).pipe(
+          ConfigProvider.mapInput((path) => path.flatMap((part) => String(part).toLowerCase().split("_")))
+        )
+      ]) {
+        const credentials = yield* withConfig(provider)(read)
+        assert.strictEqual(credentials.clientId, "service-1")
+        assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
+      }
+    })
+  )
+
+  it.effect("reads anew each time, so that a changed variable is seen", () => {
+    const variables: Record<string, string> = { ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: secret }
+    return Effect.gen(function* () {
+      yield* read
+      variables.ITWIN_CLIENT_SECRET = "fake-secret-new="
+      assert.strictEqual(Redacted.value((yield* read).clientSecret), "fake-secret-new=")
+    }).pipe(withEnv(variables))
+  })
+
+  it.effect.each([
+    [{}, "NotFound", "ITWIN_CLIENT_ID with ITWIN_CLIENT_SECRET was not found"],
+    [{ ITWIN_CLIENT_SECRET: secret }, "NotFound", "ITWIN_CLIENT_ID was not found"],
+    [{ ITWIN_CLIENT_ID: "service-1" }, "NotFound", "ITWIN_CLIENT_SECRET was not found"],
+    [{ ITWIN_CLIENT_ID: "", ITWIN_CLIENT_SECRET: secret }, "InvalidSecret", "ITWIN_CLIENT_ID"],
+    [{ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: " \t" }, "InvalidSecret", "blank"],
+    [{ ITWIN_CLIENT_ID: secret, ITWIN_CLIENT_SECRET: "service-1" }, "InvalidSecret", "swapped"],
+    [{ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: `${secret}\n` }, "InvalidSecret", "white space"]
+  ] as const)("%j is %s, and the message names the variable", ([variables, tag, text]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(read)
+      assert.strictEqual(error.reason._tag, tag)
+      assert.include(error.message, text)
+      assert.notInclude(JSON.stringify(error) + error.message, secret)
+    }).pipe(withEnv(variables))
+  )
+
+  it.effect.each([
+    ["ITP_SERVICE_CLIENT_ID", "ITP_SERVICE_CLIENT_SECRET"],
+    ["IMJS_OIDC_AGENT_TEST_CLIENT_ID", "IMJS_OIDC_AGENT_TEST_CLIENT_SECRET"]
+  ] as const)("does not pick up %s, and says which line would", ([id, clientSecret]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(read)
+      assert.strictEqual(error.reason._tag, "NotFound")
+      assert.include(
+        error.message,
+        `EnvSecretProvider.layerWith({ clientId: "${id}", clientSecret: "${clientSecret}" })`
+      )
+    }).pipe(withEnv({ [id]: "service-1", [clientSecret]: secret }))
+  )
+
+  describe("layerWith", () => {
+    const lists = { clientId: ["A_ID", "B_ID"], clientSecret: ["A_SECRET", "B_SECRET"] }
+    const readWith = (names: EnvSecretProvider.Names, variables: Record<string, string>) =>
+      Effect.provide(
+        read,
+        EnvSecretProvider.layerWith(names).pipe(
+          Layer.provide(ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables)))
+        )
+      )
+
+    it.effect("tries pairs in order", () =>
+      Effect.gen(function* () {
+        const b = { B_ID: "service-b", B_SECRET: `${secret}b` }
+        assert.strictEqual((yield* readWith(lists, b)).clientId, "service-b")
+        const both = yield* readWith(lists, { ...b, A_ID: "service-a", A_SECRET: `${secret}a` })
+        assert.strictEqual(both.clientId, "service-a")
+        assert.strictEqual(Redacted.value(both.clientSecret), `${secret}a`)
+        const one = yield* readWith({ clientId: "X", clientSecret: "Y" }, { X: "service-x", Y: secret })
+        assert.strictEqual(one.clientId, "service-x")
+      })
+    )
+
+    it.effect("never completes a pair from another", () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(readWith(lists, { A_ID: "service-a", B_ID: "service-b", B_SECRET: secret }))
+        assert.strictEqual(error.reason._tag, "NotFound")
+        assert.include(error.message, "A_SECRET was not found")
+      })
+    )
+
+    it.effect("names every pair that it tried, and refuses lists of different length", () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(readWith(lists, {}))
+        assert.include(error.message, "A_ID with A_SECRET, B_ID with B_SECRET")
+        for (const names of [
+          { ...lists, clientSecret: "A_SECRET" },
+          { clientId: [], clientSecret: [] }
+        ]) {
+          assert.strictEqual((yield* Effect.flip(readWith(names, {}))).reason._tag, "Misconfigured")
+        }
+      })
+    )
+  })
+
+  describe("layerFiles", () => {
+    /** Files by path; `null` is one that may not be read. */
+    const readFrom = (files: Record<string, string | null>, variables: Record<string, string>) =>
+      Effect.provide(
+        read,
+        EnvSecretProvider.layerFiles.pipe(
+          Layer.provide([
+            ConfigProvider.layer(ConfigProvider.fromEnvRecord(variables)),
+            FileSystem.layerNoop({
+              readFileString: (path) => {
+                const text = files[path]
+                return typeof text === "string"
+                  ? Effect.succeed(text)
+                  : Effect.fail(
+                      PlatformError.systemError({
+                        _tag: text === null ? "PermissionDenied" : "NotFound",
+                        module: "FileSystem",
+                        method: "readFileString",
+                        pathOrDescriptor: path
+                      })
+                    )
+              }
+            })
+          ])
+        )
+      )
+    const pointing = { ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET_FILE: "/secrets/itwin" }
+
+    it.effect.each(["", "\n", "\r\n"])("reads the file, without one newline at its end: %j", (end) =>
+      Effect.gen(function* () {
+        const credentials = yield* readFrom({ "/secrets/itwin": `${secret}${end}` }, pointing)
+        assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
+      })
+    )
+
+    it.effect("reads it anew each time", () => {
+      const files = { "/secrets/itwin": secret }
+      return Effect.gen(function* () {
+        const provider = yield* Effect.provide(
+          SecretProvider.SecretProvider,
+          EnvSecretProvider.layerFiles.pipe(
+            Layer.provide([
+              ConfigProvider.layer(ConfigProvider.fromEnvRecord(pointing)),
+              FileSystem.layerNoop({ readFileString: () => Effect.sync(() => files["/secrets/itwin"]) })
+            ])
+          )
+        )
+        yield* provider.credentials
+        files["/secrets/itwin"] = "fake-secret-new="
+        assert.strictEqual(Redacted.value((yield* provider.credentials).clientSecret), "fake-secret-new=")
+      })
+    })
+
+    it.effect.each<readonly [string, Record<string, string | null>, Record<string, string>, string, string]>([
+      ["no file", {}, pointing, "NotFound", "does not exist"],
+      ["a file it may not read", { "/secrets/itwin": null }, pointing, "AccessDenied", "may not read"],
+      ["an empty file", { "/secrets/itwin": "\n" }, pointing, "InvalidSecret", "blank"],
+      ["two newlines", { "/secrets/itwin": `${secret}\n\n` }, pointing, "InvalidSecret", "white space"],
+      ["both set", { "/secrets/itwin": secret }, { ...pointing, ITWIN_CLIENT_SECRET: secret }, "Misconfigured", "Both"],
+      ["the secret in place of a path", {}, { ...pointing, ITWIN_CLIENT_SECRET_FILE: secret }, "NotFound", "_FILE"]
+    ])("%s: says so, and shows neither value nor path", ([_name, files, variables, tag, text]) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(readFrom(files, variables))
+        assert.strictEqual(error.reason._tag, tag)
+        assert.include(error.message, text)
+        assert.include(error.message, "ITWIN_CLIENT_SECRET_FILE")
+        assert.notInclude(JSON.stringify(error) + error.message, secret)
+        assert.notInclude(error.message, "/secrets")
+      })
+    )
+  })
+
+  it.effect("is Unavailable when the ConfigProvider fails", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(read)
+      assert.strictEqual(error.reason._tag, "Unavailable")
+      assert.isTrue(error.isRetryable)
+    }).pipe(
+      withConfig(
+        ConfigProvider.make(() => Effect.fail(new ConfigProvider.SourceError({ message: `disk broke: ${secret}` })))
+      )
+    )
+  )
+
+  it.effect("takes the ConfigProvider of its build, not that of a caller", () =>
+    Effect.gen(function* () {
+      const credentials = yield* read.pipe(
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord({}))
+      )
+      assert.strictEqual(credentials.clientId, "service-1")
+    }).pipe(withEnv({ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: secret }))
+  )
+
+  it.effect("serves ITwin.layer", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const app = yield* fake.registerApp({ name: "From the environment" })
+      const me = yield* Users.me.pipe(
+        Effect.provide(ITwin.layer.pipe(Layer.provide(EnvSecretProvider.layer))),
+        Effect.provideService(
+          ConfigProvider.ConfigProvider,
+          ConfigProvider.fromEnvRecord({
+            ITWIN_CLIENT_ID: app.credentials.clientId,
+            ITWIN_CLIENT_SECRET: Redacted.value(app.credentials.clientSecret)
+          })
+        )
+      )
+      assert.strictEqual(me.givenName, "From the environment")
+    }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+})

@@ -1,0 +1,109 @@
+/**
+ * The fake Key Vault as a real HTTPS server on this machine: vault, token endpoint and metadata service on one origin,
+ * for programs in other processes. The same handler as `FakeKeyVault.layerTest`; time is the real clock, unless the
+ * layer is built under another.
+ *
+ * **Gotchas**
+ *
+ * The Azure SDK sends a vault's token over https only (since `@azure/keyvault-common` 2.1.1, whatever
+ * `allowInsecureConnection` says). So the server makes a certificate for itself, which the client must trust: write
+ * {@link Endpoint} `certificate` to a file and name that in `NODE_EXTRA_CA_CERTS`, or give it to the SDK as
+ * `tlsOptions: { ca }`. The SDK also needs `disableChallengeResourceVerification`, since 127.0.0.1 is no name below
+ * `vault.azure.net`; `AZURE_POD_IDENTITY_AUTHORITY_HOST`, set to the server's URL, leads a managed identity here.
+ *
+ * @since 0.1.0
+ */
+import { randomBytes } from "node:crypto"
+import { createServer as createHttpServer } from "node:http"
+import { createServer as createHttpsServer } from "node:https"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpServer from "effect/http/HttpServer"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Layer from "effect/Layer"
+import * as FakeKeyVault from "./FakeKeyVault.ts"
+import { selfSigned } from "./internal/certificate.ts"
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends FakeKeyVault.Options {
+  /** The address to listen on; 127.0.0.1 by default. */
+  readonly host?: string | undefined
+  /** 0, the default, takes a free port. */
+  readonly port?: number | undefined
+  /** A key and certificate (PEM) of your own, or `false` for plain http; by default the server makes its own. */
+  readonly tls?: { readonly key: string; readonly cert: string } | false | undefined
+}
+
+/**
+ * What a client needs to reach the server.
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export class Endpoint extends Context.Service<
+  Endpoint,
+  {
+    /** Of vault, token endpoint and metadata service alike. */
+    readonly url: string
+    /** The certificate to trust, as PEM; absent over http. */
+    readonly certificate: string | undefined
+  }
+>()("@effect-itwin/testing/FakeKeyVaultServer/Endpoint") {}
+
+/** Breaks the connection of the request that is being served, after what was written so far. */
+const reset = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+  Effect.andThen(
+    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.destroySoon()),
+    Effect.interrupt
+  )
+)
+
+/**
+ * Starts the server and provides its controls.
+ *
+ * **Details**
+ *
+ * The challenge names the server's own token endpoint, not Microsoft's, so that no client takes a fake's client secret
+ * there. Ids and secrets are random unless a `seed` is given. Each answer says `X-Fake-Key-Vault: 1`.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layer = (
+  options?: Options
+): Layer.Layer<FakeKeyVault.FakeKeyVault | Endpoint, HttpServerError.ServeError> =>
+  Layer.effectContext(
+    Effect.gen(function* () {
+      const host = options?.host ?? "127.0.0.1"
+      const tls = options?.tls ?? selfSigned([host, "127.0.0.1", "localhost"])
+      const server = yield* NodeHttpServer.make(() => (tls === false ? createHttpServer() : createHttpsServer(tls)), {
+        host,
+        port: options?.port ?? 0
+      })
+      const url = HttpServer.formatAddress(server.address).replace(/^http:/, tls === false ? "http:" : "https:")
+      const { handler, controls } = yield* FakeKeyVault.make(options, {
+        url,
+        authority: url,
+        metadata: url,
+        seed: randomBytes(32).toString("hex")
+      })
+      yield* server.serve(
+        handler.pipe(
+          Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1")),
+          Effect.catchTag("ConnectionReset", () => reset),
+          // Handlers run uninterruptible by default: one that hangs would outlive its client, and then the server.
+          Effect.interruptible
+        )
+      )
+      return Context.make(FakeKeyVault.FakeKeyVault, controls).pipe(
+        Context.add(Endpoint, { url, certificate: tls === false ? undefined : tls.cert })
+      )
+    })
+  )

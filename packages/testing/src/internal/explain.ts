@@ -1,0 +1,25 @@
+// Says of data that did not decode where it is wrong, as a person would write the path: `apps[0].name: Expected …`.
+import type * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+
+const format = SchemaIssue.makeFormatterStandardSchemaV1()
+
+const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
+  path
+    .map((key) =>
+      typeof key === "number" || /^\d+$/.test(String(key))
+        ? `[${String(key)}]`
+        : /^[\w$]+$/.test(String(key))
+          ? `.${String(key)}`
+          : `[${JSON.stringify(String(key))}]`
+    )
+    .join("")
+    .replace(/^\./, "")
+
+export const explain = (error: Schema.SchemaError): string =>
+  format(error.issue)
+    .issues.map(({ path = [], message }) => {
+      const keys = path.map((segment) => (typeof segment === "object" ? segment.key : segment))
+      return keys.length === 0 ? message : `${pathOf(keys)}: ${message}`
+    })
+    .join("\n")

@@ -1,0 +1,53 @@
+// Who may reach the server: where it may listen, and for which `Host` it answers.
+import { isIPv4, isIPv6 } from "node:net"
+
+const isLoopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))
+
+/** Why it may not listen there, and what to do about it; nothing if it may. */
+export const whyNotRemote = (options: {
+  readonly host: string
+  readonly publicHost: string | undefined
+  readonly allowRemote: boolean
+  readonly lacksToken: boolean
+  readonly seeded: boolean
+  readonly production: boolean
+}): string | undefined => {
+  const { host } = options
+  if (isLoopback(host)) {
+    return options.publicHost === undefined
+      ? undefined
+      : `Only a server that others can reach has a public host: ${host} is loopback. Drop it, or listen elsewhere.`
+  }
+  const no = (why: string, what: string) => `The fake does not listen on ${host || "every address"}: ${why}. ${what}`
+  if (!options.allowRemote) {
+    return no(
+      "other machines could reach it, and it gives tokens and secrets away",
+      "Listen on 127.0.0.1, or allow it with --allow-remote (allowRemote) and an admin token."
+    )
+  }
+  if (options.production) {
+    return no("NODE_ENV is production, and a fake has no place there", "Unset NODE_ENV, or listen on 127.0.0.1.")
+  }
+  if (options.lacksToken) {
+    return no(
+      "anybody on the network could steer it",
+      "Set an admin token with --admin-token, or in FAKE_IMS_ADMIN_TOKEN."
+    )
+  }
+  return options.seeded
+    ? no("its secrets and keys follow from a fixed seed, so that others could make them too", "Leave the seed out.")
+    : undefined
+}
+
+/** The values of the header `Host` that it answers for. Any other may be a name that a web page gave this machine. */
+export const hostsOf = (url: URL, listensOn: string): ReadonlySet<string> => {
+  const names = ["127.0.0.1", "localhost", "[::1]", url.hostname, isIPv6(listensOn) ? `[${listensOn}]` : listensOn]
+  return new Set(
+    names.flatMap((name) => {
+      const host = name.toLowerCase()
+      // The port of the scheme is left out by clients.
+      return url.port === "" ? [host, `${host}:${url.protocol === "https:" ? 443 : 80}`] : [`${host}:${url.port}`]
+    })
+  )
+}

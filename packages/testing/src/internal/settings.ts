@@ -1,0 +1,159 @@
+// What the file of `fake-ims --config` may say, and how a fake is set up by it.
+import * as Data from "effect/Data"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as FakeIms from "../FakeIms.ts"
+import * as Fault from "../Fault.ts"
+import { explain } from "./explain.ts"
+
+const Seconds = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
+
+/** What an app is registered with, in the file and over `/__admin`. */
+export const App = Schema.Struct({
+  name: FakeIms.AppName,
+  scopes: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
+  tokenLife: Schema.optionalKey(Seconds),
+  claims: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
+  clientId: Schema.optionalKey(Schema.NonEmptyString),
+  clientSecret: Schema.optionalKey(FakeIms.FakeSecret)
+})
+
+const Role = Schema.Struct({
+  displayName: Schema.NonEmptyString,
+  description: Schema.optionalKey(Schema.String),
+  permissions: Schema.Array(Schema.NonEmptyString)
+})
+
+const Member = Schema.Struct({
+  /** The name of an app of the file; or else an e-mail. */
+  app: Schema.optionalKey(Schema.String),
+  email: Schema.optionalKey(Schema.NonEmptyString),
+  /** Names of roles of the iTwin. */
+  roles: Schema.optionalKey(Schema.Array(Schema.String))
+}).check(
+  Schema.makeFilter(({ app, email }) =>
+    (app === undefined) === (email === undefined) ? "Expected either app or email" : undefined
+  )
+)
+
+const ITwin = Schema.Struct({
+  displayName: Schema.NonEmptyString,
+  id: Schema.optionalKey(Schema.NonEmptyString),
+  roles: Schema.optionalKey(Schema.Array(Role)),
+  members: Schema.optionalKey(Schema.Array(Member))
+})
+
+const Profile = Schema.Struct({
+  invalidClientStatus: Schema.optionalKey(Schema.Literals([400, 401])),
+  clientSecretBasic: Schema.optionalKey(Schema.Boolean),
+  scopeClaim: Schema.optionalKey(Schema.Literals(["array", "string"])),
+  scopeInResponse: Schema.optionalKey(Schema.Boolean),
+  refusedScopes: Schema.optionalKey(Schema.Array(Schema.String)),
+  tokenLifeSeconds: Schema.optionalKey(Seconds)
+})
+
+type Problems = Array<{ readonly path: ReadonlyArray<PropertyKey>; readonly issue: string }>
+
+const Settings = Schema.Struct({
+  apps: Schema.optionalKey(Schema.Array(App)),
+  iTwins: Schema.optionalKey(Schema.Array(ITwin)),
+  script: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Fault.Step))),
+  seed: Schema.optionalKey(Schema.NonEmptyString),
+  tokenLife: Schema.optionalKey(Seconds),
+  profile: Schema.optionalKey(Profile),
+  algorithm: Schema.optionalKey(Schema.Literals(["EdDSA", "RS256"]))
+}).check(
+  Schema.makeFilter(({ apps = [], iTwins = [] }) => {
+    const problems: Problems = []
+    const ids = apps.map(({ clientId }) => clientId)
+    ids.forEach((id, index) => {
+      if (id !== undefined && ids.indexOf(id) < index) {
+        problems.push({ path: ["apps", index, "clientId"], issue: `Expected a client id that no other app has: ${id}` })
+      }
+    })
+    iTwins.forEach(({ roles = [], members = [] }, index) => {
+      members.forEach((member, position) => {
+        const path = ["iTwins", index, "members", position]
+        if (member.app !== undefined && !apps.some(({ name }) => name === member.app)) {
+          problems.push({ path: [...path, "app"], issue: `Expected the name of one of the apps, not ${member.app}` })
+        }
+        const unknown = member.roles?.find((role) => !roles.some(({ displayName }) => displayName === role))
+        if (unknown !== undefined) {
+          problems.push({ path: [...path, "roles"], issue: `Expected names of roles of this iTwin, not ${unknown}` })
+        }
+      })
+    })
+    return problems
+  })
+)
+
+export type Settings = typeof Settings.Type
+
+const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.fromJsonString(Settings)), {
+  onExcessProperty: "error",
+  errors: "all"
+})
+
+/** The settings can't be used; the message says where and why. */
+export class SettingsError extends Data.TaggedError("SettingsError")<{ readonly message: string }> {}
+
+export const parse = (json: string): Effect.Effect<Settings, SettingsError> =>
+  Effect.mapError(decode(json), (error) => new SettingsError({ message: explain(error) }))
+
+export const toRegistration = (app: typeof App.Type): FakeIms.Registration => ({
+  name: app.name,
+  scopes: app.scopes,
+  claims: app.claims,
+  clientId: app.clientId,
+  tokenLife: app.tokenLife === undefined ? undefined : Duration.seconds(app.tokenLife),
+  clientSecret: app.clientSecret === undefined ? undefined : Redacted.make(app.clientSecret)
+})
+
+const createITwin = Effect.fnUntraced(function* (
+  fake: FakeIms.FakeIms["Service"],
+  apps: ReadonlyMap<string, FakeIms.App>,
+  iTwin: typeof ITwin.Type
+) {
+  const { id } = yield* fake.createITwin(iTwin)
+  const roles = new Map<string, string>()
+  for (const role of iTwin.roles ?? []) roles.set(role.displayName, (yield* fake.addRole(id, role)).id)
+  for (const { app = "", email = apps.get(app)?.credentials.clientEmail ?? "", roles: names = [] } of iTwin.members ??
+    []) {
+    yield* fake.addMember(id, { email, roleIds: names.flatMap((name) => roles.get(name) ?? []) })
+  }
+  return { ...iTwin, id }
+})
+
+/**
+ * Registers what the settings name. Gives the settings back with the ids and secrets that were made, so that doing it
+ * again makes the same.
+ */
+export const setUp = Effect.fnUntraced(function* (fake: FakeIms.FakeIms["Service"], settings: Settings) {
+  const registered = new Map<string, FakeIms.App>()
+  const apps: Array<typeof App.Type> = []
+  for (const app of settings.apps ?? [{ name: "Fake app" }]) {
+    const { credentials } = yield* Effect.tap(Effect.orDie(fake.registerApp(toRegistration(app))), (made) =>
+      Effect.sync(() => registered.set(app.name, made))
+    )
+    apps.push({
+      ...app,
+      clientId: credentials.clientId,
+      clientSecret: Redacted.value(credentials.clientSecret)
+    })
+  }
+  const iTwins = yield* Effect.forEach(settings.iTwins ?? [], (iTwin) => createITwin(fake, registered, iTwin))
+  for (const [route, steps] of Object.entries(settings.script ?? {})) {
+    yield* fake
+      .script(route, ...steps)
+      .pipe(
+        Effect.catchDefect((defect) =>
+          defect instanceof FakeIms.FakeImsError
+            ? new SettingsError({ message: `script[${JSON.stringify(route)}]: ${defect.message}` })
+            : Effect.die(defect)
+        )
+      )
+  }
+  return { ...settings, apps, iTwins }
+})

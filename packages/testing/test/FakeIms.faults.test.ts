@@ -1,0 +1,96 @@
+import { assert, describe, it } from "@effect/vitest"
+import { RetryPolicy, TokenCache } from "@effect-itwin/core"
+import { FakeIms, Fault } from "@effect-itwin/testing"
+import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
+import { TestClock } from "effect/testing"
+import { faults } from "./faults.ts"
+
+const App = TokenCache.layer.pipe(
+  Layer.provide(RetryPolicy.layer(RetryPolicy.none)),
+  Layer.provideMerge(FakeIms.layerTest())
+)
+
+const outcome = Effect.flatMap(TokenCache.TokenCache, (cache) => cache.refresh()).pipe(
+  Effect.match({ onSuccess: () => "ok", onFailure: ({ reason }) => reason._tag })
+)
+
+describe("faults in process", () => {
+  faults(it.effect, FakeIms.layerTest(), (effect) =>
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(effect)
+      yield* TestClock.adjust("1 second")
+      return yield* Fiber.join(fiber)
+    })
+  )
+
+  it.effect("forDuration strikes until its time has passed on the clock", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script("POST /connect/token", Fault.forDuration(Fault.html(503, "Down"), "10 minutes"))
+      yield* TestClock.adjust("1 hour")
+      assert.strictEqual(yield* outcome, "ServerError")
+      yield* TestClock.adjust("599 seconds")
+      assert.strictEqual(yield* outcome, "ServerError")
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual(yield* outcome, "ok")
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("maintenance refuses right credentials, shows a page, and ends", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script("POST /connect/token", ...FakeIms.maintenance("4 minutes"))
+      assert.strictEqual(yield* outcome, "InvalidClient")
+      assert.strictEqual(yield* outcome, "ServerError")
+      yield* TestClock.adjust("4 minutes")
+      assert.strictEqual(yield* outcome, "ok")
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("a delay waits for TestClock, however long", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script("POST /connect/token", Fault.once(Fault.delay("4 seconds")))
+      const fiber = yield* Effect.forkChild(outcome)
+      yield* fake.awaitRequest("POST /connect/token")
+      yield* TestClock.adjust("3999 millis")
+      assert.isUndefined(fiber.pollUnsafe())
+      yield* TestClock.adjust("1 millis")
+      assert.strictEqual(yield* Fiber.join(fiber), "ok")
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("unused steps are a warning when the fake is closed, and a defect if it is strict", () => {
+    const warnings: Array<unknown> = []
+    const logger = Logger.make((options) => {
+      warnings.push(options.message)
+    })
+    return Effect.gen(function* () {
+      for (const strict of [false, true]) {
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(FakeIms.layerTest({ strict }), scope)
+        yield* Context.get(context, FakeIms.FakeIms).script("GET /users/me", Fault.once(Fault.hang))
+        const exit = yield* Effect.exit(Scope.close(scope, Exit.void))
+        assert.strictEqual(Exit.isFailure(exit), strict)
+        if (Exit.isFailure(exit)) assert.include(Cause.pretty(exit.cause), "never used")
+      }
+      assert.include(String(warnings[0]), "GET /users/me")
+      assert.strictEqual(warnings.length, 1)
+    }).pipe(Effect.provide(Logger.layer([logger])))
+  })
+
+  it.effect("a script goes through JSON and back", () =>
+    Effect.gen(function* () {
+      const steps = [
+        Fault.after(Fault.times(Fault.delay("3 seconds"), 2), 1),
+        Fault.forDuration(Fault.html(503, "Down"), "1 minute"),
+        Fault.once(Fault.fields({ expires_in: "x", scope: null })),
+        Fault.always(Fault.stall)
+      ]
+      const codec = Schema.toCodecJson(Schema.Array(Fault.Step))
+      const encoded = yield* Schema.encodeEffect(codec)(steps)
+      const decoded = yield* Schema.decodeUnknownEffect(codec)(JSON.parse(JSON.stringify(encoded)))
+      assert.deepStrictEqual(decoded, steps)
+    })
+  )
+})

@@ -1,0 +1,97 @@
+import { execFile } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { ClientSecretCredential } from "@azure/identity"
+import { assert, describe, it } from "@effect/vitest"
+import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
+import { Effect, Layer, Redacted } from "effect"
+import { FetchHttpClient, HttpClient } from "effect/http"
+import { vaultContract, type Wiring } from "./vaultContract.ts"
+
+const served = Layer.suspend(() => FakeKeyVaultServer.layer())
+
+/** The real SDK, through the socket, with the fake as its authority too. */
+const wiring = Effect.gen(function* () {
+  const { tenantId, clientId, clientSecret } = yield* FakeKeyVault.FakeKeyVault
+  const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
+  const options = {
+    retryOptions: { maxRetries: 0 },
+    ...(certificate === undefined ? {} : { tlsOptions: { ca: certificate } })
+  }
+  const authority = { ...options, authorityHost: url, disableInstanceDiscovery: true }
+  const wires: Wiring = {
+    options: { ...options, disableChallengeResourceVerification: true },
+    credential: new ClientSecretCredential(tenantId, clientId, Redacted.value(clientSecret), authority),
+    wrongCredential: new ClientSecretCredential(tenantId, clientId, "fake-secret-wrong+/=", authority)
+  }
+  return wires
+})
+
+/** Runs the program in a child process that trusts the server's certificate and finds its metadata service there. */
+const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: string) =>
+  Effect.acquireUseRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "fake-key-vault-"))),
+    (directory) =>
+      Effect.callback<{ readonly stdout: string; readonly stderr: string }>((resume) => {
+        const ca = join(directory, "ca.pem")
+        writeFileSync(ca, endpoint.certificate ?? "")
+        const child = execFile(
+          process.execPath,
+          [fileURLToPath(new URL("./fixtures/readSecret.ts", import.meta.url)), endpoint.url, name],
+          { env: { NODE_EXTRA_CA_CERTS: ca, AZURE_POD_IDENTITY_AUTHORITY_HOST: endpoint.url } },
+          (_error, stdout, stderr) => resume(Effect.succeed({ stdout, stderr }))
+        )
+        return Effect.sync(() => child.kill())
+      }),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  )
+
+describe("FakeKeyVault on a socket", () => {
+  vaultContract(it.live, served, wiring)
+
+  it.live("gives a managed identity in another process its token and the secret", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret("itwin", "fake-secret-a+b/c=")
+      const { stdout, stderr } = yield* readInChild(yield* FakeKeyVaultServer.Endpoint, "itwin")
+      assert.deepStrictEqual([stdout, stderr], ["fake-secret-a+b/c=\n", ""])
+      assert.deepStrictEqual(
+        (yield* vault.tokenRequests).map(({ endpoint, outcome }) => [endpoint, outcome]),
+        [["metadata", "ok"]]
+      )
+      assert.deepStrictEqual(
+        (yield* vault.journal).map(({ outcome }) => outcome),
+        ["challenge", "ok"]
+      )
+    }).pipe(Effect.provide(served))
+  )
+
+  it.live("says over http what it says over https, and that it is a fake", () =>
+    Effect.gen(function* () {
+      const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
+      const { tenantId, issueToken, setSecret } = yield* FakeKeyVault.FakeKeyVault
+      assert.match(url, /^http:\/\/127\.0\.0\.1:\d+$/)
+      assert.isUndefined(certificate)
+      yield* setSecret("itwin", "fake-secret-a+b/c=")
+      const challenge = yield* HttpClient.get(`${url}/secrets/itwin?api-version=7.6`)
+      assert.strictEqual(challenge.headers["x-fake-key-vault"], "1")
+      // Its own token endpoint, so that no fake client secret is sent to the real one.
+      assert.strictEqual(
+        challenge.headers["www-authenticate"],
+        `Bearer authorization="${url}/${tenantId}", resource="https://vault.azure.net"`
+      )
+      const get = Effect.fnUntraced(function* (query: string) {
+        const authorization = `Bearer ${Redacted.value(yield* issueToken())}`
+        const response = yield* HttpClient.get(`${url}/secrets/itwin/${query}`, { headers: { authorization } })
+        return [response.status, yield* response.json]
+      })
+      assert.deepInclude(yield* get("?api%2Dversion=7.6"), 200)
+      assert.deepInclude(yield* get(""), 400)
+      const unheaded = yield* HttpClient.get(`${url}/metadata/identity/oauth2/token?resource=r`)
+      assert.strictEqual(unheaded.status, 400)
+      assert.strictEqual((yield* HttpClient.get(`${url}/keys/k`)).status, 404)
+    }).pipe(Effect.provide([FakeKeyVaultServer.layer({ tls: false }), FetchHttpClient.layer]))
+  )
+})

@@ -1,0 +1,474 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { get } from "node:https"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber } from "effect"
+import { afterAll, beforeAll } from "vitest"
+import { selfSigned } from "../src/internal/certificate.ts"
+import { type Bin, call, run, start, started } from "./bin.ts"
+import { contract } from "./contract.ts"
+import { faults } from "./faults.ts"
+import { layerRemote } from "./remote.ts"
+
+const directory = mkdtempSync(join(tmpdir(), "fake-ims-"))
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+const fileOf = (name: string, content: unknown): string => {
+  const path = join(directory, name)
+  writeFileSync(path, typeof content === "string" ? content : JSON.stringify(content))
+  return path
+}
+
+const tokenOf = Effect.fnUntraced(function* ({ url, apps }: Bin["facts"], index = 0) {
+  const app = apps[index]
+  const form = new URLSearchParams({
+    grant_type: "client_credentials",
+    client_id: app?.clientId ?? "",
+    client_secret: app?.clientSecret ?? ""
+  })
+  return yield* call(url, "POST /connect/token", {
+    text: form.toString(),
+    headers: { "content-type": "application/x-www-form-urlencoded" }
+  })
+})
+
+const withToken = (answer: { readonly body: { readonly access_token: string } }) => ({
+  headers: { authorization: `Bearer ${answer.body.access_token}` }
+})
+
+/** Asks until the journal has an entry for the route. */
+const arrived = (url: string, route: string): Effect.Effect<void> =>
+  Effect.flatMap(call(url, "GET /__admin/journal"), ({ body }) =>
+    body.some((entry: { route: string }) => entry.route === route)
+      ? Effect.void
+      : Effect.andThen(Effect.yieldNow, arrived(url, route))
+  )
+
+describe("fake-ims", () => {
+  let bin: Bin
+  beforeAll(async () => {
+    bin = await start()
+  })
+  afterAll(async () => {
+    bin.kill("SIGTERM")
+    await bin.exited
+  })
+
+  describe("is the same fake as in process", () => {
+    const remote = layerRemote(() => bin.facts)
+    contract(it.live, remote)
+    faults(it.live, remote, (effect) => effect)
+  })
+
+  it.live("says in one JSON line where it is, and which app it has", () =>
+    Effect.gen(function* () {
+      const { kill, exited, facts } = yield* started()
+      assert.match(facts.url, /^http:\/\/127\.0\.0\.1:\d+$/)
+      assert.deepInclude(facts, {
+        ready: true,
+        tokenEndpoint: `${facts.url}/connect/token`,
+        apiBaseUrl: facts.url
+      })
+      assert.deepStrictEqual(
+        facts.apps.map(({ name }) => name),
+        ["Fake app"]
+      )
+      const me = yield* call(facts.url, "GET /users/me", withToken(yield* tokenOf(facts)))
+      assert.strictEqual(me.body.user.givenName, "Fake app")
+      kill("SIGTERM")
+      assert.strictEqual((yield* Effect.promise(() => exited)).stdout, `${JSON.stringify(facts)}\n`)
+    })
+  )
+
+  it.live.each<NodeJS.Signals>(["SIGINT", "SIGTERM"])(
+    "ends with code 0 on %s, though a request hangs",
+    (signal) =>
+      Effect.gen(function* () {
+        const { facts, kill, exited } = yield* started()
+        const steps = [{ fault: { _tag: "Hang" } }]
+        yield* call(facts.url, "POST /__admin/script", { json: { route: "GET /users/me", steps } })
+        const hanging = yield* Effect.forkChild(Effect.exit(call(facts.url, "GET /users/me")))
+        yield* arrived(facts.url, "GET /users/me")
+        kill(signal)
+        const { code, stderr } = yield* Effect.promise(() => exited)
+        assert.strictEqual(code, 0)
+        assert.strictEqual(stderr, "")
+        assert.strictEqual((yield* Fiber.join(hanging))._tag, "Failure")
+      }),
+    // Below the time that a server waits for its connections when nobody closes them.
+    15_000
+  )
+
+  it.live("warns on stderr of steps that were never used", () =>
+    Effect.gen(function* () {
+      const config = fileOf("unused.json", { script: { "GET /users/me": [{ fault: { _tag: "Hang" }, times: 1 }] } })
+      const { facts, kill, exited } = yield* started(["--config", config])
+      kill("SIGTERM")
+      const { code, stdout, stderr } = yield* Effect.promise(() => exited)
+      assert.strictEqual(code, 0)
+      assert.strictEqual(stdout, `${JSON.stringify(facts)}\n`)
+      assert.include(stderr, "GET /users/me")
+    })
+  )
+
+  it.live("does as its file says: apps, iTwins, script", () =>
+    Effect.gen(function* () {
+      const config = fileOf("good.json", {
+        apps: [
+          {
+            name: "Sync",
+            scopes: ["itwin-platform", "itwins:read"],
+            tokenLife: 60,
+            claims: { tenant: "a" },
+            clientId: "service-sync",
+            clientSecret: "fake-secret-a+b/c="
+          },
+          { name: "Other" }
+        ],
+        iTwins: [
+          {
+            id: "11111111-1111-4111-8111-111111111111",
+            displayName: "Bridge",
+            roles: [{ displayName: "Reader", permissions: ["imodels_read"] }],
+            members: [{ app: "Sync", roles: ["Reader"] }, { email: "someone@example.com" }]
+          }
+        ],
+        script: { "POST /connect/token": [{ fault: { _tag: "Respond", status: 503 }, times: 1 }] },
+        seed: "a",
+        tokenLife: 120,
+        algorithm: "EdDSA",
+        profile: { scopeInResponse: true }
+      })
+      const { facts } = yield* started(["--config", config])
+      assert.deepStrictEqual(facts.apps[0], {
+        name: "Sync",
+        clientId: "service-sync",
+        clientSecret: "fake-secret-a+b/c="
+      })
+      const permissions = "GET /accesscontrol/itwins/11111111-1111-4111-8111-111111111111/permissions"
+      const play = Effect.gen(function* () {
+        assert.strictEqual((yield* tokenOf(facts)).status, 503)
+        const token = yield* tokenOf(facts)
+        assert.deepInclude(token.body, { expires_in: 60, scope: "itwin-platform itwins:read" })
+        const [header = "", claims = ""] = token.body.access_token.split(".")
+        assert.include(Buffer.from(claims, "base64url").toString(), '"tenant":"a"')
+        assert.include(Buffer.from(header, "base64url").toString(), '"EdDSA"')
+        const allowed = yield* call(facts.url, permissions, withToken(token))
+        assert.deepStrictEqual(allowed.body.permissions, ["imodels_read"])
+        const other = yield* tokenOf(facts, 1)
+        assert.strictEqual(other.body.expires_in, 120)
+        assert.strictEqual((yield* call(facts.url, permissions, withToken(other))).status, 404)
+        return token
+      })
+      const old = yield* play
+      // A reset brings all of it back, the script too.
+      assert.strictEqual((yield* call(facts.url, "POST /__admin/reset")).status, 200)
+      assert.strictEqual((yield* call(facts.url, "GET /users/me", withToken(old))).status, 401)
+      yield* play
+      const iTwins = yield* call(facts.url, "GET /__admin/itwins")
+      assert.deepStrictEqual(iTwins.body, [{ id: "11111111-1111-4111-8111-111111111111", displayName: "Bridge" }])
+      // The same seed gives the same app in another process.
+      const again = yield* started(["--config", config])
+      assert.deepStrictEqual(again.facts.apps, facts.apps)
+    })
+  )
+
+  it.live("serves https with a given certificate", () =>
+    Effect.gen(function* () {
+      const { cert, key } = selfSigned(["127.0.0.1"])
+      const [certFile, keyFile] = [fileOf("own.crt", cert), fileOf("own.key", key)]
+      const { facts } = yield* started(["--tls-cert", certFile, "--tls-key", keyFile])
+      assert.match(facts.url, /^https:\/\/127\.0\.0\.1:\d+$/)
+      const health = Effect.promise(
+        () =>
+          new Promise<number | undefined>((resolve, reject) => {
+            get(`${facts.url}/health`, { ca: cert, agent: false }, (response) => {
+              response.resume()
+              resolve(response.statusCode)
+            }).on("error", reject)
+          })
+      )
+      assert.strictEqual(yield* health, 200)
+    })
+  )
+
+  it.live("takes seed and life from its flags", () =>
+    Effect.gen(function* () {
+      const [one, two] = yield* Effect.all([started(["--seed", "x", "--token-life", "5"]), started(["--seed", "x"])])
+      assert.deepStrictEqual(one.facts.apps, two.facts.apps)
+      assert.strictEqual((yield* tokenOf(one.facts)).body.expires_in, 5)
+    })
+  )
+
+  it.live.each<readonly [string, unknown, ReadonlyArray<string>]>([
+    ["no JSON", '{"apps":[', ["JSON"]],
+    ["a name that the platform refuses", { apps: [{ name: "a,b" }] }, ["apps[0].name: Expected an app name"]],
+    ["a field it does not know", { apps: [{ name: "a", scope: "x" }] }, ["apps[0].scope"]],
+    [
+      "a secret that may be real",
+      { apps: [{ name: "a", clientSecret: "c2VjcmV0" }] },
+      ["apps[0].clientSecret", "starts with fake-secret-"]
+    ],
+    [
+      "a client id twice",
+      {
+        apps: [
+          { name: "a", clientId: "service-a" },
+          { name: "b", clientId: "service-a" }
+        ]
+      },
+      ["apps[1].clientId", "service-a"]
+    ],
+    [
+      "a member that is no app",
+      { apps: [{ name: "a" }], iTwins: [{ displayName: "x", members: [{ app: "b" }] }] },
+      ["iTwins[0].members[0].app", "not b"]
+    ],
+    [
+      "a role that the iTwin lacks",
+      { iTwins: [{ displayName: "x", members: [{ email: "a@example.com", roles: ["Owner"] }] }] },
+      ["iTwins[0].members[0].roles", "not Owner"]
+    ],
+    [
+      "a fault that is none",
+      { script: { "GET /users/me": [{ fault: { _tag: "Respond", status: "x" } }] } },
+      ['script["GET /users/me"][0].fault.status']
+    ],
+    ["a route that it lacks", { script: { "GET /no": [] } }, ['script["GET /no"]', "GET /users/me"]]
+  ])("refuses a file with %s, and says where", ([name, content, expected]) =>
+    Effect.promise(async () => {
+      const config = fileOf(`${name}.json`, content)
+      const { code, stdout, stderr } = await run(["--config", config])
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stdout, "")
+      for (const part of [config, ...expected]) assert.include(stderr, part)
+      assert.notInclude(stderr, "c2VjcmV0")
+      assert.notMatch(stderr, /^\s+at /m)
+    })
+  )
+
+  const remote = ["--host", "0.0.0.0"]
+  const allowed = [...remote, "--allow-remote"]
+  it.live.each<readonly [string, ReadonlyArray<string>, Record<string, string>, string]>([
+    ["another host than loopback", remote, {}, "--allow-remote"],
+    ["every address", ["--host", ""], {}, "--allow-remote"],
+    ["it without an admin token", allowed, {}, "FAKE_IMS_ADMIN_TOKEN"],
+    ["it with a fixed seed", [...allowed, "--admin-token", "t", "--seed", "x"], {}, "seed"],
+    ["it in production", allowed, { NODE_ENV: "production", FAKE_IMS_ADMIN_TOKEN: "t" }, "NODE_ENV is production"],
+    ["an empty admin token", ["--admin-token", " "], {}, "empty"],
+    ["a file that is not there", ["--config", "none.json"], {}, "none.json"],
+    ["a certificate without its key", ["--tls-cert", "cert.pem"], {}, "--tls-key"],
+    [
+      "a certificate that is none",
+      ["--tls-cert", fileOf("cert.pem", "x"), "--tls-key", fileOf("key.pem", "x")],
+      {},
+      "The certificate or its key"
+    ],
+    ["a public host on loopback", ["--public-host", "example.com"], {}, "loopback"]
+  ])("refuses %s", ([_name, args, env, expected]) =>
+    Effect.promise(async () => {
+      const { code, stdout, stderr } = await run(args, env)
+      assert.strictEqual(code, 1)
+      assert.strictEqual(stdout, "")
+      assert.include(stderr, expected)
+      assert.notMatch(stderr, /^\s+at /m)
+    })
+  )
+
+  it.live("says so if its port is taken", () =>
+    Effect.promise(async () => {
+      const { code, stderr } = await run(["--port", new URL(bin.facts.url).port])
+      assert.strictEqual(code, 1)
+      assert.include(stderr, "EADDRINUSE")
+      assert.notMatch(stderr, /^\s+at /m)
+    })
+  )
+
+  it.live("runs in production as long as nobody else can reach it", () =>
+    Effect.gen(function* () {
+      const { facts } = yield* started([], { NODE_ENV: "production" })
+      assert.deepStrictEqual((yield* call(facts.url, "GET /health")).body, { status: "ok" })
+    })
+  )
+
+  it.live("wants the admin token on /__admin, if there is one, and nowhere else", () =>
+    Effect.gen(function* () {
+      const { facts } = yield* started([], { FAKE_IMS_ADMIN_TOKEN: "let-me-in" })
+      for (const headers of [{}, { authorization: "Bearer other" }, { authorization: "let-me-in" }]) {
+        const answer = yield* call(facts.url, "GET /__admin/apps", { headers })
+        assert.strictEqual(answer.status, 401)
+        assert.include(answer.body.message, "Bearer")
+      }
+      const headers = { authorization: "Bearer let-me-in" }
+      assert.strictEqual((yield* call(facts.url, "GET /__admin/apps", { headers })).status, 200)
+      assert.strictEqual((yield* call(facts.url, "GET /health")).status, 200)
+      assert.strictEqual((yield* tokenOf(facts)).status, 200)
+    })
+  )
+
+  it.live("answers for its own host only, on every route", () =>
+    Effect.gen(function* () {
+      const { url } = bin.facts
+      const { port } = new URL(url)
+      for (const route of ["GET /health", "GET /__admin/apps", "GET /users/me", "POST /connect/token"]) {
+        for (const host of ["example.com", `example.com:${port}`, "127.0.0.1", "localhost:1"]) {
+          const answer = yield* call(url, route, { headers: { host } })
+          assert.strictEqual(answer.status, 421)
+          assert.include(answer.body.message, url)
+        }
+      }
+      for (const host of [`localhost:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {
+        assert.strictEqual((yield* call(url, "GET /health", { headers: { host } })).status, 200)
+      }
+    })
+  )
+
+  describe("/__admin", () => {
+    const admin = (route: string, json?: unknown) =>
+      Effect.suspend(() => call(bin.facts.url, route, json === undefined ? {} : { json }))
+    const reset = Effect.flatMap(admin("POST /__admin/reset"), ({ body }) =>
+      Effect.succeed({ ...bin.facts, apps: body.apps } as Bin["facts"])
+    )
+
+    it.live("keeps out what a page of another site can send", () =>
+      Effect.gen(function* () {
+        const { url } = bin.facts
+        for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]) {
+          const answer = yield* call(url, "POST /__admin/clock", {
+            text: '{"advance":1}',
+            headers: { "content-type": type }
+          })
+          assert.strictEqual(answer.status, 415)
+          assert.include(answer.body.message, "application/json")
+        }
+        assert.strictEqual((yield* call(url, "POST /__admin/clock", { text: '{"advance":1}' })).status, 415)
+        const headers = { origin: "https://example.com" }
+        assert.strictEqual((yield* call(url, "POST /__admin/reset", { headers })).status, 403)
+        assert.strictEqual((yield* call(url, "POST /__admin/reset", { headers: { origin: url } })).status, 200)
+        assert.strictEqual((yield* admin("GET /__admin/clock")).body.offset, 0)
+      })
+    )
+
+    it.live.each<readonly [string, string, unknown, number, string]>([
+      ["an unknown route", "GET /__admin/nothing", undefined, 404, "GET /__admin/nothing"],
+      ["an unknown app", "POST /__admin/apps/service-x/disable", undefined, 404, "service-x"],
+      ["a script for no route", "POST /__admin/script", { route: "GET /no", steps: [] }, 404, "GET /users/me"],
+      ["a script without steps", "POST /__admin/script", { route: "GET /users/me" }, 400, "steps"],
+      ["no number", "POST /__admin/clock", { advance: "1 hour" }, 400, "advance"],
+      ["a way back in time", "POST /__admin/clock", { advance: -1 }, 400, "advance"],
+      ["a name that is none", "POST /__admin/apps", { name: "a,b" }, 400, "name"],
+      ["a secret that may be real", "POST /__admin/apps", { name: "a", clientSecret: "c2VjcmV0" }, 400, "clientSecret"]
+    ])("refuses %s, and says why", ([_name, route, json, status, expected]) =>
+      Effect.gen(function* () {
+        const answer = yield* admin(route, json)
+        assert.strictEqual(answer.status, status)
+        assert.include(answer.body.message, expected)
+        assert.notInclude(answer.body.message, "c2VjcmV0")
+      })
+    )
+
+    it.live("refuses a body that is no JSON", () =>
+      Effect.gen(function* () {
+        const headers = { "content-type": "application/json" }
+        const answer = yield* call(bin.facts.url, "POST /__admin/clock", { text: '{"advance', headers })
+        assert.strictEqual(answer.status, 400)
+        assert.include(answer.body.message, "JSON")
+      })
+    )
+
+    it.live("moves the clock: tokens expire, and pending delays end", () =>
+      Effect.gen(function* () {
+        const facts = yield* reset
+        const token = yield* tokenOf(facts)
+        assert.strictEqual((yield* call(facts.url, "GET /users/me", withToken(token))).status, 200)
+        const before = (yield* admin("GET /__admin/clock")).body
+        const moved = yield* admin("POST /__admin/clock", { advance: 3_600_000 })
+        assert.strictEqual(moved.body.offset, 3_600_000)
+        assert.isAtLeast(moved.body.now, before.now + 3_600_000)
+        const expired = yield* call(facts.url, "GET /users/me", withToken(token))
+        assert.strictEqual(expired.status, 401)
+        assert.include(JSON.stringify(expired.body), "expired")
+
+        const steps = [{ fault: { _tag: "Delay", duration: 7_200_000 }, times: 1 }]
+        yield* reset
+        yield* admin("POST /__admin/script", { route: "POST /connect/token", steps })
+        const delayed = yield* Effect.forkChild(tokenOf(facts))
+        yield* arrived(facts.url, "POST /connect/token")
+        yield* admin("POST /__admin/clock", { advance: 7_200_000 })
+        assert.strictEqual((yield* Fiber.join(delayed)).status, 200)
+      })
+    )
+
+    it.live("plays a script, verifies it, and keeps a journal of all but itself", () =>
+      Effect.gen(function* () {
+        const facts = yield* reset
+        const steps = [{ fault: { _tag: "Respond", status: 503 }, times: 1 }]
+        assert.strictEqual((yield* admin("POST /__admin/script", { route: "POST /connect/token", steps })).status, 200)
+        const unused = yield* admin("GET /__admin/verify")
+        assert.strictEqual(unused.status, 409)
+        assert.include(unused.body.message, "POST /connect/token")
+        assert.strictEqual((yield* tokenOf(facts)).status, 503)
+        assert.strictEqual((yield* tokenOf(facts)).status, 200)
+        assert.strictEqual((yield* admin("GET /__admin/verify")).status, 200)
+        yield* call(facts.url, "GET /health")
+        const { body } = yield* admin("GET /__admin/journal")
+        assert.deepStrictEqual(
+          body.map(({ route, status, outcome }: Record<string, unknown>) => [route, status, outcome]),
+          [
+            ["POST /connect/token", 503, "fault: 503"],
+            ["POST /connect/token", 200, "ok"]
+          ]
+        )
+        assert.notInclude(JSON.stringify(body), "fake-secret-")
+
+        yield* admin("POST /__admin/script", { route: "GET /users/me", steps })
+        yield* admin("DELETE /__admin/script")
+        assert.strictEqual((yield* admin("GET /__admin/verify")).status, 200)
+      })
+    )
+
+    it.live("manages apps", () =>
+      Effect.gen(function* () {
+        yield* reset
+        const made = yield* admin("POST /__admin/apps", { name: "Made", scopes: ["itwin-platform"], tokenLife: 60 })
+        assert.strictEqual(made.status, 201)
+        assert.match(made.body.clientSecret, /^fake-secret-.*\+.*\/.*=$/)
+        const { clientId } = made.body
+        const app = (part: object = {}) => tokenOf({ ...bin.facts, apps: [{ ...made.body, ...part }] })
+        const token = yield* app()
+        assert.strictEqual(token.body.expires_in, 60)
+        const again = yield* admin("POST /__admin/apps", { name: "Twin", clientId })
+        assert.strictEqual(again.status, 409)
+
+        const one = yield* admin(`POST /__admin/apps/${clientId}/secret`, { overlapMillis: 60_000 })
+        assert.strictEqual((yield* app()).status, 200)
+        yield* admin("POST /__admin/clock", { advance: 60_000 })
+        assert.strictEqual((yield* app()).status, 401)
+        assert.strictEqual((yield* app(one.body)).status, 200)
+        const two = yield* admin(`POST /__admin/apps/${clientId}/secret`)
+        assert.strictEqual((yield* app(one.body)).status, 401)
+
+        const good = yield* app(two.body)
+        const me = call(bin.facts.url, "GET /users/me", withToken(good))
+        assert.strictEqual((yield* me).status, 200)
+        yield* admin(`POST /__admin/apps/${clientId}/disable`)
+        assert.strictEqual((yield* app(two.body)).status, 401)
+        assert.isFalse(
+          (yield* admin("GET /__admin/apps")).body.find((app: { name: string }) => app.name === "Made").enabled
+        )
+        yield* admin(`POST /__admin/apps/${clientId}/enable`)
+        assert.strictEqual((yield* me).status, 200)
+        yield* admin(`POST /__admin/apps/${clientId}/revoke-tokens`)
+        assert.strictEqual((yield* me).status, 401)
+        assert.strictEqual((yield* admin(`DELETE /__admin/apps/${clientId}`)).status, 200)
+        assert.strictEqual((yield* admin(`DELETE /__admin/apps/${clientId}`)).status, 404)
+        const left = (yield* admin("GET /__admin/apps")).body
+        assert.deepStrictEqual(
+          left.map(({ name }: { name: string }) => name),
+          ["Fake app"]
+        )
+      })
+    )
+  })
+})

@@ -1,0 +1,304 @@
+// What the fake Key Vault does to the real SDK, however it is served.
+import type { TokenCredential } from "@azure/identity"
+import { SecretClient, type SecretClientOptions } from "@azure/keyvault-secrets"
+import { assert, type Vitest } from "@effect/vitest"
+import { FakeKeyVault, Fault } from "@effect-itwin/testing"
+import { DateTime, Effect, type Layer, Redacted } from "effect"
+
+const secret = "fake-secret-a+b/c="
+const rotated = "fake-secret-d+e/f="
+
+/** What a rejected promise of the SDK says. */
+export interface Failure {
+  readonly name: string
+  readonly message: string
+  readonly code?: string | undefined
+  readonly statusCode?: number | undefined
+  /** The envelope; the SDK calls the wire's `innererror` this. */
+  readonly details?: { readonly error?: { readonly innerError?: { readonly code?: string } } }
+}
+
+const isFailure = (u: unknown): u is Failure => u instanceof Error
+
+/** The error of a promise that has to reject. */
+export const failure = (evaluate: () => Promise<unknown>): Effect.Effect<Failure> =>
+  Effect.tryPromise({ try: evaluate, catch: (error) => error }).pipe(
+    Effect.flip,
+    Effect.flatMap((error) => (isFailure(error) ? Effect.succeed(error) : Effect.die(error))),
+    Effect.catch(() => Effect.die(new Error("The promise resolved")))
+  )
+
+export const newest = (client: SecretClient, name: string): Effect.Effect<string | undefined> =>
+  Effect.map(
+    Effect.promise(() => client.getSecret(name)),
+    ({ value }) => value
+  )
+
+/** How the SDK reaches a fake. */
+export interface Wiring {
+  readonly credential: TokenCredential
+  /** The same with another client secret. */
+  readonly wrongCredential: TokenCredential
+  readonly options: SecretClientOptions
+}
+
+export const vaultContract = <R>(
+  test: Vitest.Tester<never>,
+  served: Layer.Layer<FakeKeyVault.FakeKeyVault | R, unknown>,
+  wiring: Effect.Effect<Wiring, never, FakeKeyVault.FakeKeyVault | R>
+) => {
+  const it = (
+    name: string,
+    run: (
+      vault: FakeKeyVault.FakeKeyVault["Service"],
+      client: SecretClient,
+      wiring: Wiring
+    ) => Effect.Effect<unknown, unknown>
+  ) =>
+    test(name, () =>
+      Effect.gen(function* () {
+        const vault = yield* FakeKeyVault.FakeKeyVault
+        const wires = yield* wiring
+        yield* run(vault, new SecretClient(vault.vaultUrl, wires.credential, wires.options), wires)
+      }).pipe(Effect.provide(served))
+    )
+
+  it("challenges the first read, and takes the token from then on", (vault, client) =>
+    Effect.gen(function* () {
+      const version = yield* vault.setSecret("itwin", secret, { contentType: "text/plain", tags: { app: "a" } })
+      const read = yield* Effect.promise(() => client.getSecret("itwin"))
+      assert.strictEqual(read.value, secret)
+      assert.deepInclude(read.properties, {
+        id: `${vault.vaultUrl}/secrets/itwin/${version}`,
+        name: "itwin",
+        version,
+        enabled: true,
+        contentType: "text/plain",
+        tags: { app: "a" }
+      })
+      assert.match(version, /^[0-9a-f]{32}$/)
+      yield* newest(client, "itwin")
+      assert.deepStrictEqual(
+        (yield* vault.journal).map(({ secretName, version, authenticated, status, outcome }) => [
+          secretName,
+          version,
+          authenticated,
+          status,
+          outcome
+        ]),
+        [
+          ["itwin", undefined, false, 401, "challenge"],
+          ["itwin", undefined, true, 200, "ok"],
+          ["itwin", undefined, true, 200, "ok"]
+        ]
+      )
+    }))
+
+  it("serves a new version at once, and the old one by its id", (vault, client) =>
+    Effect.gen(function* () {
+      const first = yield* vault.setSecret("itwin", secret)
+      assert.strictEqual(yield* newest(client, "itwin"), secret)
+      const second = yield* vault.setSecret("itwin", Redacted.make(rotated))
+      assert.strictEqual(yield* newest(client, "itwin"), rotated)
+      const old = yield* Effect.promise(() => client.getSecret("itwin", { version: first }))
+      assert.strictEqual(old.value, secret)
+      assert.notStrictEqual(first, second)
+      assert.strictEqual((yield* vault.journal).at(-1)?.version, first)
+    }))
+
+  it("refuses a disabled newest version, and falls back to no older one", (vault, client) =>
+    Effect.gen(function* () {
+      const first = yield* vault.setSecret("itwin", secret)
+      yield* vault.setSecret("itwin", rotated)
+      yield* vault.disableVersion("itwin")
+      const error = yield* failure(() => client.getSecret("itwin"))
+      assert.strictEqual(error.statusCode, 403)
+      assert.strictEqual(error.details?.error?.innerError?.code, "SecretDisabled")
+      const old = yield* Effect.promise(() => client.getSecret("itwin", { version: first }))
+      assert.strictEqual(old.value, secret)
+      yield* vault.enableVersion("itwin")
+      assert.strictEqual(yield* newest(client, "itwin"), rotated)
+    }))
+
+  it("lets an expired and a not yet valid secret be read, and says when", (vault, client) =>
+    Effect.gen(function* () {
+      const past = DateTime.makeUnsafe("2001-02-03T04:05:06Z")
+      const future = DateTime.makeUnsafe("2999-01-01T00:00:00Z")
+      yield* vault.setSecret("itwin", secret, { expiresAt: past, notBefore: future })
+      const { value, properties } = yield* Effect.promise(() => client.getSecret("itwin"))
+      assert.strictEqual(value, secret)
+      assert.strictEqual(properties.expiresOn?.getTime(), past.epochMilliseconds)
+      assert.strictEqual(properties.notBefore?.getTime(), future.epochMilliseconds)
+    }))
+
+  it("knows neither an absent nor a deleted secret nor an absent version", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* vault.setSecret("deleted", secret)
+      yield* vault.deleteSecret("deleted")
+      for (const read of [
+        () => client.getSecret("absent"),
+        () => client.getSecret("deleted"),
+        () => client.getSecret("itwin", { version: "0".repeat(32) })
+      ]) {
+        const error = yield* failure(read)
+        assert.strictEqual(error.statusCode, 404)
+        assert.strictEqual(error.code, "SecretNotFound")
+      }
+    }))
+
+  it("denies with each inner code, until it allows", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      for (const inner of ["ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByFirewall"] as const) {
+        yield* vault.deny(inner)
+        const error = yield* failure(() => client.getSecret("itwin"))
+        assert.strictEqual(error.statusCode, 403)
+        assert.strictEqual(error.code, "Forbidden")
+        assert.strictEqual(error.details?.error?.innerError?.code, inner)
+        assert.strictEqual((yield* vault.journal).at(-1)?.outcome, inner)
+      }
+      yield* vault.allow
+      assert.strictEqual(yield* newest(client, "itwin"), secret)
+    }))
+
+  it("refuses a token for another audience, of another issuer, made up, or revoked", (vault, client, { options }) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      const refused = (token: Redacted.Redacted, outcome: string) =>
+        Effect.gen(function* () {
+          const credential = {
+            getToken: () => Promise.resolve({ token: Redacted.value(token), expiresOnTimestamp: 8.64e15 })
+          }
+          const other = new SecretClient(vault.vaultUrl, credential, options)
+          const error = yield* failure(() => other.getSecret("itwin"))
+          assert.strictEqual(error.statusCode, 401)
+          assert.deepInclude((yield* vault.journal).at(-1), { authenticated: false, status: 401, outcome })
+          return error.message
+        })
+      const audience = yield* vault.issueToken({ audience: "https://graph.microsoft.com" })
+      assert.include(yield* refused(audience, "AKV10022"), "AKV10022")
+      const issuer = yield* vault.issueToken({ tenantId: "00000000-0000-4000-8000-000000000000" })
+      assert.include(yield* refused(issuer, "AKV10032"), "AKV10032")
+      yield* refused(Redacted.make("made.up.token"), "InvalidToken")
+      const token = yield* vault.issueToken()
+      yield* vault.revokeTokens
+      yield* refused(token, "TokenExpired")
+      assert.strictEqual(yield* newest(client, "itwin"), secret)
+    }))
+
+  it("gives no token for a wrong client secret", (vault, _client, { wrongCredential, options }) =>
+    Effect.gen(function* () {
+      const client = new SecretClient(vault.vaultUrl, wrongCredential, options)
+      const error = yield* failure(() => client.getSecret("itwin"))
+      assert.strictEqual(error.name, "AuthenticationRequiredError")
+      assert.include(error.message, "AADSTS7000215")
+      assert.deepInclude((yield* vault.tokenRequests).at(-1), {
+        endpoint: "entra",
+        clientId: vault.clientId,
+        status: 401,
+        outcome: "AADSTS7000215"
+      })
+    }))
+
+  it("plays a script at the token endpoint", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* vault.script([Fault.once(Fault.html(503, "Service unavailable"))], "token")
+      yield* failure(() => client.getSecret("itwin"))
+      yield* vault.verify
+      assert.deepInclude((yield* vault.tokenRequests)[0], { status: 503, fault: "Respond", outcome: "fault" })
+    }))
+
+  it("can lie in its challenge, which the SDK does not follow with a token", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setChallenge({ resource: "https://evil.example" })
+      yield* failure(() => client.getSecret("itwin"))
+      assert.isTrue((yield* vault.journal).every(({ authenticated }) => !authenticated))
+    }))
+
+  it("throttles without Retry-After", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* vault.script([Fault.times(FakeKeyVault.throttled, 2)])
+      for (const _ of [1, 2]) {
+        const error = yield* failure(() => client.getSecret("itwin"))
+        assert.strictEqual(error.statusCode, 429)
+        assert.strictEqual(error.code, "Throttled")
+      }
+      assert.strictEqual(yield* newest(client, "itwin"), secret)
+      yield* vault.verify
+      assert.deepInclude((yield* vault.journal)[1], { authenticated: true, fault: "Respond", outcome: "fault" })
+    }))
+
+  it("truncates a 200, of which the SDK's error shows what came", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* vault.script([Fault.once(Fault.truncate)])
+      const error = yield* failure(() => client.getSecret("itwin"))
+      assert.strictEqual(error.code, "PARSE_ERROR")
+      // Why a provider may attach no error of the SDK.
+      assert.include(error.message, secret)
+    }))
+
+  it("resets the connection before the answer, and amid its body", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* vault.script([Fault.once(Fault.reset), Fault.once(Fault.resetAmidBody)])
+      const before = yield* failure(() => client.getSecret("itwin"))
+      assert.deepInclude({ ...before, name: before.name }, { name: "RestError", code: "ECONNRESET" })
+      const amid = yield* failure(() => client.getSecret("itwin"))
+      // Which of both the SDK says depends on whether half of the body came before the reset.
+      assert.strictEqual(amid.name, "RestError")
+      assert.include(["PARSE_ERROR", "ECONNRESET"], Reflect.get(amid, "code"))
+      assert.strictEqual(yield* newest(client, "itwin"), secret)
+    }))
+
+  it("hangs and stalls until the caller aborts", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* newest(client, "itwin")
+      yield* vault.script([Fault.once(Fault.hang), Fault.once(Fault.stall)])
+      for (const count of [3, 4]) {
+        const controller = new AbortController()
+        const reading = client.getSecret("itwin", { abortSignal: controller.signal })
+        const failed = failure(() => reading)
+        yield* Effect.all(
+          [
+            failed,
+            Effect.andThen(
+              vault.awaitRequests(count),
+              Effect.sync(() => controller.abort())
+            )
+          ],
+          {
+            concurrency: 2
+          }
+        ).pipe(Effect.map(([error]) => assert.strictEqual(error.name, "AbortError")))
+      }
+      assert.strictEqual(yield* newest(client, "itwin"), secret)
+    }))
+
+  it("serves concurrent first reads: two requests each, since the SDK shares none", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      const values = yield* Effect.all(
+        Array.from({ length: 10 }, () => newest(client, "itwin")),
+        { concurrency: "unbounded" }
+      )
+      assert.deepStrictEqual(new Set(values), new Set([secret]))
+      const journal = yield* vault.journal
+      assert.strictEqual(journal.length, 20)
+      assert.strictEqual(journal.filter(({ outcome }) => outcome === "challenge").length, 10)
+    }))
+
+  it("shows no secret and no token in its journals", (vault, client) =>
+    Effect.gen(function* () {
+      yield* vault.setSecret("itwin", secret)
+      yield* newest(client, "itwin")
+      const text = JSON.stringify([yield* vault.journal, yield* vault.tokenRequests])
+      assert.notInclude(text, secret)
+      assert.notInclude(text, Redacted.value(vault.clientSecret))
+      assert.notInclude(text, "eyJ")
+    }))
+}

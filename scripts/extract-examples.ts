@@ -1,0 +1,34 @@
+/**
+ * Writes every `ts` example of the READMEs, the guides and the doc comments into examples/.generated, where the type
+ * check and the tests find them: programs as `*.ts`, blocks marked ` ```ts test ` as `*.test.ts`.
+ *
+ * Each file begins with the place its example stands at.
+ */
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+
+const root = join(import.meta.dirname, "..")
+const target = join(root, "examples/.generated")
+
+const markdown = globSync(["*.md", "docs/**/*.md", "packages/*/README.md"], { cwd: root })
+const sources = globSync("packages/*/src/*.ts", { cwd: root })
+
+/** The doc comments of a module, as markdown; other lines are blanked so that line numbers stay. */
+const commentsOf = (source: string): string =>
+  source
+    .split("\n")
+    .map((line) => /^\s*\* ?(.*)$/.exec(line)?.[1] ?? "")
+    .join("\n")
+
+rmSync(target, { recursive: true, force: true })
+mkdirSync(target, { recursive: true })
+
+for (const file of [...markdown, ...sources].sort()) {
+  const content = readFileSync(join(root, file), "utf8")
+  const text = file.endsWith(".md") ? content : commentsOf(content)
+  for (const match of text.matchAll(/^```ts( test)?\n([\s\S]*?)^```$/gm)) {
+    const line = text.slice(0, match.index).split("\n").length
+    const name = `${file.replace(/\.(md|ts)$/, "").replace(/[^A-Za-z0-9]+/g, "-")}-${line}`
+    writeFileSync(join(target, `${name}${match[1] === undefined ? "" : ".test"}.ts`), `// ${file}:${line}\n${match[2]}`)
+  }
+}

@@ -1,0 +1,31 @@
+import { defineConfig } from "vitest/config"
+
+// `unit` runs in virtual time without a socket; `integration` opens sockets on 127.0.0.1 and starts child processes;
+// `docs` runs the tests that READMEs and guides show (scripts/extract-examples.ts writes them out).
+export default defineConfig({
+  test: {
+    // Also on two cores, of which vitest would use one.
+    maxWorkers: "100%",
+    // No test is about real time: this only ends one that hangs, on the slowest machine too.
+    testTimeout: 60_000,
+    reporters: process.env.CI ? ["default", ["json", { outputFile: "test-results/report.json" }]] : ["default"],
+    projects: [
+      {
+        test: {
+          name: "unit",
+          // The files share one copy of the modules: no test here leaves anything behind in them, and it halves the time.
+          isolate: false,
+          include: ["packages/*/test/**/*.test.ts"],
+          exclude: ["packages/*/test/**/*.integration.test.ts"]
+        }
+      },
+      {
+        test: {
+          name: "integration",
+          include: ["packages/*/test/**/*.integration.test.ts", "examples/test/**/*.test.ts"]
+        }
+      },
+      { test: { name: "docs", include: ["examples/.generated/*.test.ts"] } }
+    ]
+  }
+})
