@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
 // `unit` runs in virtual time without a socket; `integration` opens sockets on 127.0.0.1 and starts child processes;
@@ -8,6 +9,8 @@ export default defineConfig({
     maxWorkers: "100%",
     // No test is about real time: this only ends one that hangs, on the slowest machine too.
     testTimeout: 60_000,
+    // The programs that tests start as child processes are compiled once, not each time.
+    env: { NODE_COMPILE_CACHE: fileURLToPath(new URL("./node_modules/.cache/compiled", import.meta.url)) },
     reporters: process.env.CI ? ["default", ["json", { outputFile: "test-results/report.json" }]] : ["default"],
     projects: [
       {

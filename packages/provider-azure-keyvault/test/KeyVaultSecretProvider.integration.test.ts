@@ -18,7 +18,7 @@ const run = (fixture: string, args: ReadonlyArray<string>, variables: Record<str
     const child = execFile(
       process.execPath,
       [fileURLToPath(new URL(`./fixtures/${fixture}`, import.meta.url)), ...args],
-      { env: variables },
+      { env: { NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE, ...variables } },
       (_error, stdout, stderr) => resume(Effect.succeed({ stdout, stderr }))
     )
     return Effect.sync(() => child.kill())

@@ -40,7 +40,13 @@ const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: str
         const child = execFile(
           process.execPath,
           [fileURLToPath(new URL("./fixtures/readSecret.ts", import.meta.url)), endpoint.url, name],
-          { env: { NODE_EXTRA_CA_CERTS: ca, AZURE_POD_IDENTITY_AUTHORITY_HOST: endpoint.url } },
+          {
+            env: {
+              NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+              NODE_EXTRA_CA_CERTS: ca,
+              AZURE_POD_IDENTITY_AUTHORITY_HOST: endpoint.url
+            }
+          },
           (_error, stdout, stderr) => resume(Effect.succeed({ stdout, stderr }))
         )
         return Effect.sync(() => child.kill())
