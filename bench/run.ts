@@ -61,14 +61,14 @@ const rows = [
     "≤ 1.15 ×",
     verdict(requestRatio <= 1.15)
   ],
-  [
-    "the same by openid-client",
+  ...["HttpClient", "openid-client"].map((peer) => [
+    `the same by ${peer}${peer === "HttpClient" ? " alone" : ""}`,
     "",
-    `${request["openid-client"]?.toFixed(0)} µs`,
-    times(ratio(request["openid-client"], request.yardstick)),
+    `${request[peer]?.toFixed(0)} µs`,
+    times(ratio(request[peer], request.yardstick)),
     "",
     ""
-  ],
+  ]),
   [
     "import of core, on top of Effect",
     `${imported.ours?.toFixed(1)} ms`,

@@ -1,6 +1,11 @@
 import { createServer } from "node:http"
 
-const body = JSON.stringify({ access_token: "x".repeat(1200), token_type: "Bearer", expires_in: 3600 })
+const body = JSON.stringify({
+  access_token: "x".repeat(1200),
+  token_type: "Bearer",
+  expires_in: 3600,
+  scope: "itwin-platform"
+})
 const server = createServer((request, response) => {
   request.resume().on("end", () => {
     response.writeHead(200, { "content-type": "application/json", "content-length": body.length }).end(body)

@@ -12,6 +12,7 @@
  *
  * @since 0.1.0
  */
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -27,6 +28,7 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
 import { AccessToken } from "./AccessToken.ts"
 import type { ClientCredentials } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
@@ -145,9 +147,12 @@ export interface Question extends Options {
 
 type JsonObject = Readonly<Record<string, unknown>>
 
-const decodeJsonObject = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Record(Schema.String, Schema.Unknown)))
+const decodeJson = Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))
 
-const parseObject = (body: string): JsonObject | undefined => Result.getOrUndefined(decodeJsonObject(body))
+const parseObject = (body: string): JsonObject | undefined => {
+  const json = Result.getOrUndefined(decodeJson(body))
+  return Predicate.isObject(json) ? json : undefined
+}
 
 /** Whole seconds: absent 300, at most 24 h; undefined if it is no life at all. */
 const parseLife = (value: unknown): number | undefined => {
@@ -168,7 +173,7 @@ const parseToken = (json: JsonObject, question: Question): Result.Result<AccessT
   const life = parseLife(json.expires_in)
   if (life === undefined) return invalid("expires_in is not a number of seconds")
   let scopes = question.scopes
-  if (Predicate.isNotNullish(json.scope) && json.scope !== "") {
+  if (Predicate.isNotNullish(json.scope) && json.scope !== "" && json.scope !== scopes) {
     const granted = Predicate.isString(json.scope) ? Scopes.parse(json.scope) : undefined
     if (granted === undefined || Result.isFailure(granted)) return invalid("scope is not a list of scope tokens")
     scopes = granted.success
@@ -177,15 +182,18 @@ const parseToken = (json: JsonObject, question: Question): Result.Result<AccessT
     if (redact(scopes, secrets) !== scopes) return invalid("scope repeats the secret or the token")
   }
   return Result.succeed(
-    new AccessToken({
-      value: Redacted.make(token),
-      tokenType: "Bearer",
-      scopes,
-      requestedScopes: question.scopes,
-      clientId: question.credentials.clientId,
-      issuedAt: question.sentAt,
-      expiresAt: DateTime.add(question.sentAt, { seconds: life })
-    })
+    new AccessToken(
+      {
+        value: Redacted.make(token),
+        tokenType: "Bearer",
+        scopes,
+        requestedScopes: question.scopes,
+        clientId: question.credentials.clientId,
+        issuedAt: question.sentAt,
+        expiresAt: DateTime.makeUnsafe(DateTime.toEpochMillis(question.sentAt) + life * 1000)
+      },
+      { disableChecks: true }
+    )
   )
 }
 
@@ -284,13 +292,11 @@ export const decode = (answer: Answer, question: Question): Result.Result<Access
 }
 
 /** 32 hexadecimal digits. */
-const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (random) =>
-  Array.from({ length: 4 }, () =>
-    Math.floor(random.nextDoubleUnsafe() * 2 ** 32)
-      .toString(16)
-      .padStart(8, "0")
-  ).join("")
-)
+const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (random) => {
+  let id = ""
+  while (id.length < 32) id += (random.nextIntUnsafe() >>> 0).toString(16).padStart(8, "0")
+  return id
+})
 
 /** One exchange: asks, reads, decodes. No retry, no time limit. */
 const exchange = Effect.fnUntraced(function* (
@@ -349,45 +355,54 @@ const exchange = Effect.fnUntraced(function* (
  * @since 0.1.0
  */
 export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =
-  // Not `Effect.fn`: the error that it makes for its stack at each call shows in the time of a request.
-  Effect.fnUntraced(
-    function* (options: Options) {
-      const endpoint = (yield* Environment.current).tokenEndpoint
-      const authentication = yield* ClientAuthentication
-      const policy = yield* RetryPolicy
-      const clientId = options.credentials.clientId
-      yield* Effect.annotateCurrentSpan({
-        "http.request.method": "POST",
-        "url.full": endpoint,
-        "itwin.client_id": clientId,
-        "itwin.scopes": options.scopes
-      })
-      const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
-      const withLimit = (limit: Duration.Duration) =>
-        Effect.timeoutOrElse({
-          duration: limit,
-          orElse: () =>
-            Effect.fail(new TokenError.TokenError({ reason: new TokenError.Timeout({ limit }), endpoint, clientId }))
-        })
-      return yield* exchange({ ...options, endpoint, authentication }).pipe(
-        withLimit(policy.attemptTimeout),
-        Effect.retry({
-          times: policy.attempts - 1,
-          while: (error) =>
-            error.isRetryable && Duration.isLessThanOrEqualTo(error.retryAfter ?? Duration.zero, policy.maxRetryAfter),
-          schedule: Schedule.exponential(policy.baseDelay).pipe(
-            Schedule.jittered,
-            Schedule.setInputType<TokenError.TokenError>(),
-            Schedule.modifyDelay(({ duration, input }) =>
-              Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
-            )
+  // Not `Effect.fn` nor `withSpan`: the stacks that they keep for each call show in the time of a request.
+  Effect.fnUntraced(function* (options: Options) {
+    const endpoint = (yield* Environment.current).tokenEndpoint
+    const authentication = yield* ClientAuthentication
+    const policy = yield* RetryPolicy
+    const clock = yield* Clock.Clock
+    const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
+    const attributes = {
+      "http.request.method": "POST",
+      "url.full": endpoint,
+      "itwin.client_id": options.credentials.clientId,
+      "itwin.scopes": options.scopes
+    }
+    const deadline = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(policy.totalTimeout)
+    const timeLeft = () => Duration.nanos(deadline - clock.monotonicTimeNanosUnsafe())
+    const attempt = Effect.suspend(() => {
+      const left = timeLeft()
+      const limit = Duration.isLessThan(left, policy.attemptTimeout) ? policy.totalTimeout : policy.attemptTimeout
+      return Effect.timeoutOrElse(exchange({ ...options, endpoint, authentication }), {
+        duration: Duration.min(left, policy.attemptTimeout),
+        orElse: () =>
+          Effect.fail(
+            new TokenError.TokenError({
+              reason: new TokenError.Timeout({ limit }),
+              endpoint,
+              clientId: options.credentials.clientId
+            })
           )
-        }),
-        withLimit(policy.totalTimeout),
+      })
+    })
+    return yield* Effect.useSpan("TokenRequest.send", { attributes }, (span) =>
+      Effect.retry(attempt, {
+        times: policy.attempts - 1,
+        while: (error) =>
+          error.isRetryable && Duration.isLessThanOrEqualTo(error.retryAfter ?? Duration.zero, policy.maxRetryAfter),
+        schedule: Schedule.exponential(policy.baseDelay).pipe(
+          Schedule.jittered,
+          Schedule.setInputType<TokenError.TokenError>(),
+          Schedule.modifyDelay(({ duration, input }) =>
+            Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
+          ),
+          Schedule.while(({ duration }) => Duration.isLessThan(duration, timeLeft()))
+        )
+      }).pipe(
         Effect.provideService(FetchHttpClient.RequestInit, requestInit),
         // Its span would end with an error that holds the request, and with it the secret. This one has all it tells.
-        withoutHttpClientSpan
+        withoutHttpClientSpan,
+        Effect.provideService(Tracer.ParentSpan, span)
       )
-    },
-    (effect) => Effect.withSpan(effect, "TokenRequest.send", { captureStackTrace: false })
-  )
+    )
+  })

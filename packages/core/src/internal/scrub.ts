@@ -5,49 +5,83 @@ import * as Base64 from "effect/encoding/Base64"
 /** `application/x-www-form-urlencoded` of one value (RFC 6749 appendix B). */
 export const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
 
-const anyCase = (hex: string): string =>
-  hex.replace(/[a-f]/gi, (digit) => `[${digit.toLowerCase()}${digit.toUpperCase()}]`)
-
-const named: Readonly<Record<string, string>> = { "&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos" }
-
-/** One character in every form in which a server could echo it: as is, percent-encoded, or escaped for JSON or HTML. */
-const echoesOf = (char: string): string => {
-  const code = char.codePointAt(0) ?? 0
-  const units = Array.from({ length: char.length }, (_, index) => char.charCodeAt(index).toString(16).padStart(4, "0"))
-  const bytes = Array.from(new TextEncoder().encode(char), (byte) => byte.toString(16).padStart(2, "0"))
-  const forms = [
-    `\\\\?${char.replace(/[\\^$.*+?()[\]{}|/-]/g, "\\$&")}`,
-    anyCase(bytes.map((byte) => `%${byte}`).join("")),
-    anyCase(units.map((unit) => `\\\\u${unit}`).join("")),
-    `&#0*${code};`,
-    `&#[xX]0*${anyCase(code.toString(16))};`,
-    ...(char === " " ? ["\\+"] : []),
-    ...(named[char] === undefined ? [] : [`&${named[char]};`])
-  ]
-  return `(?:${forms.join("|")})`
+const named: Readonly<Record<string, string>> = {
+  " ": "+",
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&apos;"
 }
 
-/** The text without any of the secrets, in whatever encoding a server may echo them. */
-export const redact = (text: string, secrets: Iterable<string>): string => {
-  let out = text
-  for (const secret of secrets) {
-    if (secret === "") continue
-    for (const form of [secret, Base64.encode(secret).replace(/=+$/, "")]) {
-      out = out.replace(new RegExp(Array.from(form, echoesOf).join(""), "g"), "<redacted>")
-    }
+const hex = (code: number, length: number): string => code.toString(16).padStart(length, "0")
+
+/** The escapes of a character, in lower case; numeric references are apart, since they may have leading zeros. */
+const escapesOf = (char: string): ReadonlyArray<string> => [
+  Array.from(new TextEncoder().encode(char), (byte) => `%${hex(byte, 2)}`).join(""),
+  Array.from({ length: char.length }, (_, unit) => `\\u${hex(char.charCodeAt(unit), 4)}`).join(""),
+  ...(named[char] === undefined ? [] : [named[char]])
+]
+
+const reference = /&#(?:(\d+)|x([\da-f]+));/iy
+
+/** Where the character ends if it stands at this place of the text, in any of the forms in which a server may echo it. */
+const endsOf = (text: string, at: number, char: string): ReadonlyArray<number> => {
+  const ends = text.startsWith(char, at) ? [at + char.length] : []
+  const first = text[at]
+  if (first !== "\\" && first !== "%" && first !== "&" && first !== "+") return ends
+  if (first === "\\" && text.startsWith(char, at + 1)) ends.push(at + 1 + char.length)
+  for (const form of escapesOf(char)) {
+    if (text.slice(at, at + form.length).toLowerCase() === form) ends.push(at + form.length)
+  }
+  reference.lastIndex = at
+  const [all, decimal, hexadecimal] = reference.exec(text) ?? []
+  const code = decimal === undefined ? Number.parseInt(hexadecimal ?? "", 16) : Number(decimal)
+  if (all !== undefined && code === char.codePointAt(0)) ends.push(at + all.length)
+  return ends
+}
+
+/** Where an echo of the secret ends that begins at this place of the text; nothing if none does. */
+const endOfEcho = (text: string, at: number, secret: string): number | undefined => {
+  // No echo is shorter than what it repeats.
+  if (text.length - at < secret.length) return undefined
+  let ends = new Set([at])
+  for (const char of secret) {
+    const next = new Set<number>()
+    for (const end of ends) for (const further of endsOf(text, end, char)) next.add(further)
+    if (next.size === 0) return undefined
+    ends = next
+  }
+  return Math.max(...ends)
+}
+
+/**
+ * The text without any of the secrets, in whatever encoding a server may echo them. It looks no further than the limit,
+ * since a message is cut there: a token has thousands of characters, and so may the text.
+ */
+export const redact = (text: string, secrets: Iterable<string>, limit: number = Number.POSITIVE_INFINITY): string => {
+  const sought = Array.from(secrets)
+    .filter((secret) => secret !== "")
+    .flatMap((secret) => [secret, Base64.encode(secret).replace(/=+$/, "")])
+  let out = ""
+  let at = 0
+  while (at < text.length && out.length < limit) {
+    const end = Math.max(...sought.map((secret) => endOfEcho(text, at, secret) ?? at), at)
+    out += end === at ? text[at] : "<redacted>"
+    at = Math.max(end, at + 1)
   }
   return out
 }
 
 /** Text of IMS, fit for a message: at most `limit` of the characters that RFC 6749 §5.2 allows. */
 export const scrub = (text: string, secrets: Iterable<string>, limit: number): string =>
-  redact(text, secrets)
+  redact(text, secrets, limit)
     .replace(/[^\x20\x21\x23-\x5B\x5D-\x7E]/g, "?")
     .slice(0, limit)
 
 /** Text of an API, which may be in any language: at most `limit` characters, none of them a control character. */
 export const scrubText = (text: string, secrets: Iterable<string>, limit: number): string =>
-  redact(text, secrets).replace(/\p{C}/gu, "?").slice(0, limit)
+  redact(text, secrets, limit).replace(/\p{C}/gu, "?").slice(0, limit)
 
 /** A correlation id: at most 128 of `[A-Za-z0-9._-]`, or nothing. */
 export const scrubCorrelationId = (text: string | undefined, secrets: Iterable<string>): string | undefined =>
