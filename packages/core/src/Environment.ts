@@ -184,11 +184,15 @@ const decodeVariables = Schema.decodeUnknownEffect(Variables)
  * @category config
  * @since 0.1.0
  */
-export const config: Config.Config<Environment> = Config.all({
-  ITWIN_ENVIRONMENT: Config.option(Config.String("ITWIN_ENVIRONMENT")),
-  ITWIN_TOKEN_ENDPOINT: Config.option(Config.String("ITWIN_TOKEN_ENDPOINT")),
-  ITWIN_API_URL: Config.option(Config.String("ITWIN_API_URL"))
-}).pipe(
+export const config: Config.Config<Environment> = Config.succeed(undefined).pipe(
+  // Made when it is read: most programs never do, and it is a part of what importing this package costs.
+  Config.flatMap(() =>
+    Config.all({
+      ITWIN_ENVIRONMENT: Config.option(Config.String("ITWIN_ENVIRONMENT")),
+      ITWIN_TOKEN_ENDPOINT: Config.option(Config.String("ITWIN_TOKEN_ENDPOINT")),
+      ITWIN_API_URL: Config.option(Config.String("ITWIN_API_URL"))
+    })
+  ),
   Config.mapEffect((variables) =>
     decodeVariables(Record.getSomes(variables)).pipe(Effect.mapError((error) => new Config.ConfigError(error)))
   ),
