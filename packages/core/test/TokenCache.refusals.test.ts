@@ -66,6 +66,21 @@ describe("a failure that lasts", () => {
     }).pipe(Effect.provide(cached()))
   )
 
+  it.effect("counts once when it meets several scopes at once, or is asked for again", () =>
+    Effect.gen(function* () {
+      yield* script(Fault.always(invalidClient))
+      yield* Effect.all([get(a), get(b), refresh(a)].map(Effect.flip), { concurrency: "unbounded" })
+      yield* Effect.flip(refresh(a))
+      const made = yield* requests
+      yield* pass(5)
+      yield* Effect.flip(get(a))
+      assert.strictEqual(yield* requests, made + 1)
+      yield* pass(7.9)
+      yield* Effect.flip(get(a))
+      assert.strictEqual(yield* requests, made + 1)
+    }).pipe(Effect.provide(cached({}, { app })))
+  )
+
   it.effect.each(["invalid_client", "unauthorized_client"])("%s holds for all scopes", (error) =>
     Effect.gen(function* () {
       yield* script(Fault.always(oauth(error)))
@@ -141,7 +156,10 @@ describe("a failure that lasts", () => {
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       yield* script(Fault.times(invalidClient, 3))
-      for (let i = 0; i < 3; i++) yield* Effect.flip(refresh())
+      for (let i = 0; i < 3; i++) {
+        yield* Effect.flip(refresh())
+        yield* pass(60)
+      }
       yield* cache.invalidate(yield* refresh())
       yield* script(Fault.once(invalidClient))
       yield* Effect.flip(get())

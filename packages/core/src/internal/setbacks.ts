@@ -80,7 +80,9 @@ export const makeSetbacks = (options: { readonly capacity: number; readonly repl
       const refused = refusalKey(key, error)
       if (refused === undefined || !options.replay) return
       const previous = refusals.get(refused)
-      const pause = previous === undefined ? firstRefusalMillis : Math.min(previous.pause * 2, maxRefusalMillis)
+      // One that falls into the pause of the last, asked before it began or by `refresh`, tells nothing new.
+      const growth = isWithin(previous, now) ? 1 : 2
+      const pause = previous === undefined ? firstRefusalMillis : Math.min(previous.pause * growth, maxRefusalMillis)
       // Jittered downwards, so that 60 s is the most.
       keep(refusals, refused, { error, pause, from: now, until: now + pause * (1 - random * 0.2) })
     },
