@@ -149,6 +149,8 @@ export const make: (
       // A given client may turn statuses into failures; its 401 is one all the same.
       const answered = unauthenticated.answerOf(exit)
       if (answered?.status !== 401 || options?.retry === false || !isReplayable(prepared)) return yield* exit
+      // A 401 of another site, to which the API sent us on, says nothing of the token: it never got there.
+      if (unauthenticated.urlOf(answered)?.origin !== url.value.origin) return yield* exit
       const refused = yield* examine(answered)
       const original = unauthenticated.response(refused.response, prepared, token.value)
       const another = refused.isCurable ? yield* cache.replace(token) : Option.none()

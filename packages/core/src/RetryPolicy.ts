@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
+import { checkMillis, checkWhole } from "./internal/options.ts"
 
 /**
  * @category models
@@ -47,12 +48,28 @@ export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<Ret
 )
 
 /**
- * The default policy with some of it changed.
+ * The default policy with some of it changed. A limit may be `Duration.infinity`.
+ *
+ * Throws a `RangeError` that names the field when `attempts` is no whole number from 1 on, or a duration is negative.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: Partial<RetryPolicy>): RetryPolicy => ({ ...defaults, ...options })
+export const make = (options: { readonly [K in keyof RetryPolicy]?: RetryPolicy[K] | undefined }): RetryPolicy => {
+  const {
+    attempts = defaults.attempts,
+    attemptTimeout = defaults.attemptTimeout,
+    totalTimeout = defaults.totalTimeout,
+    baseDelay = defaults.baseDelay,
+    maxRetryAfter = defaults.maxRetryAfter
+  } = options
+  const durations = { attemptTimeout, totalTimeout, baseDelay, maxRetryAfter }
+  checkWhole("RetryPolicy: attempts", attempts)
+  for (const [name, duration] of Object.entries(durations)) {
+    checkMillis(`RetryPolicy: ${name}`, Duration.toMillis(duration))
+  }
+  return { attempts, ...durations }
+}
 
 /**
  * One attempt; its time limits stay.

@@ -31,14 +31,17 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
+import { withoutRedirects } from "./internal/fetchOptions.ts"
 import { makeFlight } from "./internal/flight.ts"
 import { makeFlights } from "./internal/flights.ts"
+import { check, checkMillis, checkWhole } from "./internal/options.ts"
 import { makeSetbacks } from "./internal/setbacks.ts"
 import { makeTelemetry } from "./internal/telemetry.ts"
 import * as thresholds from "./internal/thresholds.ts"
@@ -137,10 +140,16 @@ export interface Options {
 
 const replaceMillis = 30_000
 
-const marginOf = (margin: Margin | undefined, fallback: thresholds.Margin): thresholds.Margin =>
-  margin === undefined
-    ? fallback
-    : { ofLife: margin.ofLife, atMost: Duration.toMillis(Duration.fromInputUnsafe(margin.atMost)) }
+const millisOf = (name: string, input: Duration.Input): number => {
+  const millis = Duration.toMillis(Duration.fromInputUnsafe(input))
+  checkMillis(`TokenCache: ${name}`, millis)
+  return millis
+}
+
+const marginOf = (name: string, { atMost, ofLife }: Margin): thresholds.Margin => {
+  check(`TokenCache: ${name}.ofLife`, ofLife, ofLife >= 0 && ofLife <= 1, "from 0 to 1")
+  return { ofLife, atMost: millisOf(`${name}.atMost`, atMost) }
+}
 
 /**
  * Builds a token cache that lives as long as the scope.
@@ -156,17 +165,19 @@ export const make: (
     const clock = yield* Clock.Clock
     const provider = yield* SecretProvider
     const { name = "default", scopes: defaultScopes = Scopes.itwinPlatform, maxKeys = 1000 } = options
+    const { jitter = thresholds.defaults.jitter } = options
+    checkWhole("TokenCache: maxKeys", maxKeys)
+    check("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
     const margins: thresholds.Margins = {
-      soft: marginOf(options.soft, thresholds.defaults.soft),
-      hard: marginOf(options.hard, thresholds.defaults.hard),
-      jitter: options.jitter ?? thresholds.defaults.jitter
+      soft: marginOf("soft", options.soft ?? thresholds.defaults.soft),
+      hard: marginOf("hard", options.hard ?? thresholds.defaults.hard),
+      jitter
     }
     const endpoint = environment.tokenEndpoint
     const now = () => clock.currentTimeMillisUnsafe()
     const tokens = makeTokenStore(maxKeys)
     const setbacks = makeSetbacks({ capacity: maxKeys, replay: options.replayFailures ?? true })
     const telemetry = makeTelemetry(name)
-    const invalidated = new WeakSet<AccessToken>()
     const replacedAt = new Map<Scopes.Scopes, number>()
     let clientId: string | undefined
 
@@ -174,7 +185,8 @@ export const make: (
       provider,
       endpoint,
       now,
-      lastKnownGood: Duration.toMillis(Duration.fromInputUnsafe(options.lastKnownGood ?? "24 hours")),
+      lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
+      tokenOf: (key) => tokens.get(key)?.token,
       onRead: (credentials) => {
         const previous = clientId
         clientId = credentials.clientId
@@ -186,6 +198,7 @@ export const make: (
       }
     })
 
+    const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
     const flights = yield* makeFlights({
       endpoint,
       name,
@@ -195,6 +208,8 @@ export const make: (
           const recovered = setbacks.lastFailure(key) !== undefined
           setbacks.succeeded(key)
           const entry = makeEntry(token, margins, random, now())
+          const old = tokens.get(key)
+          if (old?.isRefused === true) tokens.drop(key, old)
           // One that is over by now is handed to those who wait, and not kept: nobody loops. Nor is one of another
           // client, whose credentials were replaced while it was on its way.
           if (now() < entry.hard && token.clientId === clientId) tokens.put(key, entry)
@@ -203,9 +218,11 @@ export const make: (
       onFailure: (key, error, started, random) =>
         Effect.suspend(() => {
           setbacks.failed(key, error, now(), random)
-          return telemetry.failed(error, started, now(), tokens.get(key)?.expiry)
+          const old = tokens.get(key)
+          if (old !== undefined) old.isRefused = false
+          return telemetry.failed(error, started, now(), old?.expiry)
         })
-    })
+    }).pipe(Effect.provideService(FetchHttpClient.RequestInit, requestInit))
 
     yield* Effect.addFinalizer(() => Effect.sync(() => tokens.clear()))
 
@@ -269,7 +286,7 @@ export const make: (
         if (entry !== undefined) {
           const at = clock.currentTimeMillisUnsafe()
           // A clock that stands before the token's birth can't tell its age: that counts as past hard.
-          if (at >= entry.issuedAt) {
+          if (at >= entry.issuedAt && !entry.isRefused) {
             if (at < entry.soft) {
               entry.lastUsed = at
               telemetry.count("hit")
@@ -292,8 +309,9 @@ export const make: (
         const key = token.requestedScopes
         const entry = tokens.get(key)
         const at = now()
-        if (entry !== undefined && !isSame(entry.token, token) && at < entry.hard)
+        if (entry !== undefined && !isSame(entry.token, token) && at < entry.hard && !entry.isRefused) {
           return Effect.succeedSome(entry.token)
+        }
         if (!flights.isFlying(key)) {
           const tooSoon = at < token.issuedAt.epochMilliseconds + replaceMillis
           const justDone = at < (replacedAt.get(key) ?? Number.NEGATIVE_INFINITY) + replaceMillis
@@ -301,17 +319,9 @@ export const make: (
           if (replacedAt.size >= maxKeys) replacedAt.clear()
           replacedAt.set(key, at)
         }
-        if (entry !== undefined) tokens.drop(key, entry)
-        return Effect.matchEffect(flights.join(key), {
-          onSuccess: Effect.succeedSome,
-          onFailure: () =>
-            Effect.sync(() => {
-              if (entry !== undefined && tokens.get(key) === undefined && !invalidated.has(entry.token)) {
-                tokens.put(key, entry)
-              }
-              return Option.none<AccessToken>()
-            })
-        })
+        // It serves nobody until the flight has landed, and again if there is no new one.
+        if (entry !== undefined) entry.isRefused = true
+        return Effect.option(flights.join(key))
       })
 
     const statusOf = (key: Scopes.Scopes): Status => {
@@ -321,7 +331,7 @@ export const make: (
       const isHeld = setbacks.cooling(at) !== undefined || setbacks.refusal(key, at) !== undefined
       return {
         scopes: key,
-        state: serves ? (at < entry.soft ? "fresh" : "stale") : isHeld ? "cooling" : "empty",
+        state: serves ? (at < entry.soft && !entry.isRefused ? "fresh" : "stale") : isHeld ? "cooling" : "empty",
         expiresAt: entry?.token.expiresAt,
         lastFailure: setbacks.lastFailure(key)
       }
@@ -337,15 +347,12 @@ export const make: (
       invalidate: (token) =>
         Effect.sync(() => {
           const entry = tokens.get(token.requestedScopes)
-          invalidated.add(token)
-          if (entry === undefined || !isSame(entry.token, token)) return
-          invalidated.add(entry.token)
-          tokens.drop(token.requestedScopes, entry)
+          if (entry !== undefined && isSame(entry.token, token)) tokens.drop(token.requestedScopes, entry)
         }),
       peekUnsafe: (scopes = defaultScopes) => {
         const entry = tokens.get(scopes)
         const at = now()
-        if (entry === undefined || at < entry.issuedAt || at >= entry.soft) return undefined
+        if (entry === undefined || entry.isRefused || at < entry.issuedAt || at >= entry.soft) return undefined
         entry.lastUsed = at
         return entry.token
       },

@@ -34,7 +34,7 @@ import type { ClientCredentials } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
 import { withoutHttpClientSpan } from "./internal/clientSpan.ts"
 import { withoutRedirects } from "./internal/fetchOptions.ts"
-import { maxBodyBytes, readText } from "./internal/readText.ts"
+import { discard, maxBodyBytes, readText } from "./internal/readText.ts"
 import { parseRetryAfter } from "./internal/retryAfter.ts"
 import { formEncode, redact, scrub, scrubCorrelationId } from "./internal/scrub.ts"
 import { transportReason } from "./internal/transport.ts"
@@ -72,9 +72,12 @@ export const ClientAuthentication: Context.Reference<ClientAuthentication> = Con
 export interface Options {
   readonly credentials: ClientCredentials
   readonly scopes: Scopes.Scopes
+  /** What else of this client's a server may repeat, and no message may show: earlier credentials, tokens at hand. */
+  readonly held?: ReadonlyArray<ClientCredentials | AccessToken> | undefined
 }
 
 const maxTokenLength = 32 * 1024
+const maxScopeLength = 4 * 1024
 const defaultLifeSeconds = 300
 const maxLifeSeconds = 24 * 60 * 60
 
@@ -174,11 +177,14 @@ const parseToken = (json: JsonObject, question: Question): Result.Result<AccessT
   if (life === undefined) return invalid("expires_in is not a number of seconds")
   let scopes = question.scopes
   if (Predicate.isNotNullish(json.scope) && json.scope !== "" && json.scope !== scopes) {
+    if (Predicate.isString(json.scope) && json.scope.length > maxScopeLength) {
+      return invalid(`scope is longer than ${maxScopeLength} characters`)
+    }
     const granted = Predicate.isString(json.scope) ? Scopes.parse(json.scope) : undefined
     if (granted === undefined || Result.isFailure(granted)) return invalid("scope is not a list of scope tokens")
     scopes = granted.success
     // A secret as short as a word may be part of a scope by chance.
-    const secrets = [...secretsOf(question.credentials).filter((secret) => secret.length >= 16), token]
+    const secrets = [...secretsOf(question).filter((secret) => secret.length >= 16), token]
     if (redact(scopes, secrets) !== scopes) return invalid("scope repeats the secret or the token")
   }
   return Result.succeed(
@@ -202,10 +208,12 @@ const redirectReason = (endpoint: string, location: string | undefined, followed
   return new TokenError.RedirectRefused({ origin: target === null ? undefined : target.origin, followed })
 }
 
-const secretsOf = (credentials: ClientCredentials): ReadonlyArray<string> => [
-  Base64.encode(basicCredentials(credentials).join(":")),
-  Redacted.value(credentials.clientSecret)
-]
+const secretsOf = ({ credentials, held = [] }: Options): ReadonlyArray<string> =>
+  [credentials, ...held].flatMap((holder) =>
+    "clientSecret" in holder
+      ? [Base64.encode(basicCredentials(holder).join(":")), Redacted.value(holder.clientSecret)]
+      : [Redacted.value(holder.value)]
+  )
 
 const errorOf = (answer: Pick<Answer, "status" | "headers">, question: Question, reason: TokenError.TokenErrorReason) =>
   new TokenError.TokenError({
@@ -213,17 +221,13 @@ const errorOf = (answer: Pick<Answer, "status" | "headers">, question: Question,
     endpoint: question.endpoint,
     clientId: question.credentials.clientId,
     status: answer.status,
-    correlationId:
-      scrubCorrelationId(answer.headers["x-correlation-id"], secretsOf(question.credentials)) ?? question.correlationId
+    correlationId: scrubCorrelationId(answer.headers["x-correlation-id"], secretsOf(question)) ?? question.correlationId
   })
 
 /** The OAuth error of an answer (RFC 6749 §5.2), scrubbed. */
 const parseOAuthError = (json: JsonObject | undefined, question: Question) => {
   if (json === undefined || !Predicate.isString(json.error) || json.error === "") return undefined
-  const secrets = [
-    ...secretsOf(question.credentials),
-    ...(Predicate.isString(json.access_token) ? [json.access_token] : [])
-  ]
+  const secrets = [...secretsOf(question), ...(Predicate.isString(json.access_token) ? [json.access_token] : [])]
   return {
     code: scrub(json.error, secrets, 64),
     description: Predicate.isString(json.error_description) ? scrub(json.error_description, secrets, 256) : undefined
@@ -327,6 +331,7 @@ const exchange = Effect.fnUntraced(function* (
   )
   const url = response.url
   if (url !== "" && url !== options.endpoint) {
+    yield* discard(response)
     return yield* errorOf(response, question, redirectReason(options.endpoint, url, true))
   }
   const body = yield* readText(response).pipe(
@@ -368,8 +373,9 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
       "itwin.client_id": options.credentials.clientId,
       "itwin.scopes": options.scopes
     }
-    const deadline = clock.monotonicTimeNanosUnsafe() + Duration.toNanosUnsafe(policy.totalTimeout)
-    const timeLeft = () => Duration.nanos(deadline - clock.monotonicTimeNanosUnsafe())
+    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+    const deadline = now() + Duration.toMillis(policy.totalTimeout)
+    const timeLeft = () => Duration.millis(deadline - now())
     const attempt = Effect.suspend(() => {
       const left = timeLeft()
       const limit = Duration.isLessThan(left, policy.attemptTimeout) ? policy.totalTimeout : policy.attemptTimeout

@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { ITwin, ITwinHttpClient, RetryPolicy, TokenCache, Users } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Effect, Layer, Stream } from "effect"
-import { HttpClient, HttpClientRequest, HttpServerResponse } from "effect/http"
+import { HttpClient, HttpClientRequest, HttpClientResponse, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 
 const App = (options: ITwinHttpClient.Options = {}) =>
@@ -47,6 +47,46 @@ describe("a 401", () => {
       )
       assert.deepStrictEqual([...new Set(outcomes)], ["ok"])
       assert.strictEqual((yield* counts)[0], 2)
+    }).pipe(Effect.provide(App()))
+  )
+
+  it.effect("of another site, to which the API sent the call on, costs no token", () =>
+    Effect.gen(function* () {
+      const cache = yield* TokenCache.TokenCache
+      const old = yield* cache.get()
+      const seen: Array<string | undefined> = []
+      const storage = HttpClient.make((request) => {
+        seen.push(request.headers.authorization)
+        const response = request.url.startsWith("https://api.bentley.com")
+          ? HttpServerResponse.redirect("https://storage.example/file")
+          : HttpServerResponse.empty({ status: 401 })
+        return Effect.succeed(HttpServerResponse.toClientResponse(response, { request }))
+      })
+      const client = yield* ITwinHttpClient.make().pipe(Effect.provideService(HttpClient.HttpClient, storage))
+      for (let i = 0; i < 3; i++) {
+        yield* TestClock.adjust("40 seconds")
+        assert.strictEqual((yield* client.get("/file")).status, 401)
+      }
+      assert.deepStrictEqual(
+        seen.map((authorization) => authorization !== undefined),
+        [true, false, true, false, true, false]
+      )
+      assert.strictEqual(yield* cache.get(), old)
+      assert.strictEqual((yield* counts)[0], 1)
+    }).pipe(Effect.provide(App()))
+  )
+
+  it.effect("may have headers that no web response has", () =>
+    Effect.gen(function* () {
+      const odd = HttpClient.make((request) => {
+        const response = HttpClientResponse.fromWeb(request, new Response("no", { status: 401 }))
+        return Effect.succeed(Object.create(response, { headers: { value: { "x-odd": "\u0100", "x-good": "ü" } } }))
+      })
+      const client = yield* ITwinHttpClient.make().pipe(Effect.provideService(HttpClient.HttpClient, odd))
+      const response = yield* client.get("/users/me")
+      assert.strictEqual(response.status, 401)
+      assert.strictEqual(response.headers["x-good"], "ü")
+      assert.strictEqual(yield* response.text, "no")
     }).pipe(Effect.provide(App()))
   )
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Redacted, Scope, type Tracer } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Redacted, Scope, Tracer } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { down, hard, invalidClient, route } from "./cacheSupport.ts"
@@ -83,7 +83,12 @@ describe("closed", () => {
 })
 
 describe("the flight's span", () => {
-  const spans = (callers: ReadonlyArray<string>) =>
+  /** The span above the request that all of these asked for at once. */
+  const spanOf = (
+    asked: (
+      get: TokenCache.TokenCache["Service"]["get"]
+    ) => ReadonlyArray<ReturnType<TokenCache.TokenCache["Service"]["get"]>>
+  ) =>
     Effect.gen(function* () {
       const seen: Array<Tracer.Span> = []
       const client = yield* HttpClient.HttpClient
@@ -101,7 +106,7 @@ describe("the flight's span", () => {
           credentials: Effect.andThen(Deferred.await(go), provider.credentials)
         })
       )
-      const fibers = yield* Effect.forEach(callers, (name) => Effect.forkChild(cache.get().pipe(Effect.withSpan(name))))
+      const fibers = yield* Effect.forEach(asked(cache.get), (asking) => Effect.forkChild(asking))
       yield* Effect.yieldNow
       yield* Deferred.succeed(go, undefined)
       yield* Effect.forEach(fibers, Fiber.join)
@@ -109,6 +114,8 @@ describe("the flight's span", () => {
       while (top?.parent._tag === "Some" && top.parent.value._tag === "Span") top = top.parent.value
       return top
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
+  const spans = (callers: ReadonlyArray<string>) =>
+    spanOf((get) => callers.map((name) => get().pipe(Effect.withSpan(name))))
 
   it.effect("is a root with links to all its callers", () =>
     Effect.gen(function* () {
@@ -122,6 +129,30 @@ describe("the flight's span", () => {
       assert.strictEqual(top?.attributes.get("itwin.auth.cache"), "default")
       assert.strictEqual(top?.attributes.get("itwin.scopes"), "itwin-platform")
     }).pipe(Effect.withSpan("the test"))
+  )
+
+  it.effect("is linked to each of them once, and to no more than 128", () =>
+    Effect.gen(function* () {
+      const often = yield* spanOf((get) => [get(), get(), get()]).pipe(Effect.withSpan("one caller"))
+      assert.deepStrictEqual(
+        often?.links.map(({ span }) => (span._tag === "Span" ? span.name : "?")),
+        ["one caller"]
+      )
+      const many = yield* spans(Array.from({ length: 200 }, (_, i) => `caller ${i}`))
+      assert.strictEqual(many?.links.length, 128)
+    })
+  )
+
+  it.effect("may break with the program's tracer: the failure is a TokenError all the same", () =>
+    Effect.gen(function* () {
+      const broken = Tracer.make({
+        span: () => {
+          throw new Error("exporter broke")
+        }
+      })
+      const cache = yield* TokenCache.make().pipe(Effect.withTracer(broken))
+      assert.deepInclude((yield* Effect.flip(cache.get())).reason, { _tag: "Transport", code: "DEFECT" })
+    }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
   it.effect("is not needed: with tracing off, tokens come", () =>

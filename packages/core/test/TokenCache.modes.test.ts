@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Scopes, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Duration, Effect, Fiber } from "effect"
+import { Cause, Duration, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import {
   assertRequests,
@@ -158,5 +158,21 @@ describe("status", () => {
       yield* get()
       assert.isUndefined((yield* cache.status)[0]?.lastFailure)
     }).pipe(Effect.provide(cached()))
+  )
+})
+
+describe("an option that makes no sense", () => {
+  it.effect.each<readonly [string, TokenCache.Options]>([
+    ["maxKeys must be a whole number from 1 on, not 0", { maxKeys: 0 }],
+    ["maxKeys must be a whole number from 1 on, not NaN", { maxKeys: Number.NaN }],
+    ["jitter must be from 0 to 1, not 20", { jitter: 20 }],
+    ["jitter must be from 0 to 1, not NaN", { jitter: Number.NaN }],
+    ["soft.ofLife must be from 0 to 1, not 25", { soft: { ofLife: 25, atMost: "1 minute" } }],
+    ["hard.ofLife must be from 0 to 1, not -1", { hard: { ofLife: -1, atMost: "1 minute" } }]
+  ])("is a defect when the cache is built, and names it: %s", ([message, options]) =>
+    Effect.gen(function* () {
+      const exit = yield* Effect.exit(Effect.provide(get(), cached(options)))
+      assert.strictEqual(Exit.isFailure(exit) && String(Cause.squash(exit.cause)), `RangeError: TokenCache: ${message}`)
+    })
   )
 })

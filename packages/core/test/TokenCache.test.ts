@@ -9,7 +9,7 @@ import {
   TokenCache
 } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
-import { Context, type Duration, Effect, Exit, Fiber, Layer, Redacted, Schema, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Schema, Scope } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { credentials, json, type Step, scripted, tokenAnswer } from "./support.ts"
@@ -230,7 +230,7 @@ describe("TokenCache", () => {
         Effect.provideService(FetchHttpClient.RequestInit, { headers: { "x-evil": "1" } }),
         Effect.provideService(FetchHttpClient.Fetch, () => Promise.reject(new Error("evil"))),
         Effect.provideService(Environment.Environment, Environment.qa),
-        Effect.provideService(RetryPolicy.RetryPolicy, RetryPolicy.make({ attempts: 0 })),
+        Effect.provideService(RetryPolicy.RetryPolicy, RetryPolicy.make({ totalTimeout: Duration.zero })),
         Effect.provideService(SecretProvider.SecretProvider, { credentials: Effect.die("evil") })
       )
       assert.strictEqual(token.tokenType, "Bearer")

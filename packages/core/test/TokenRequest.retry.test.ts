@@ -113,6 +113,7 @@ describe("Retry-After", () => {
     ["malformed", "soon"],
     ["negative", "-5"],
     ["empty", ""],
+    ["a number of 10,000 digits", "9".repeat(10_000)],
     ["in the past", date(-60)],
     ["zero", "0"]
   ])("does not hold back a retry when it is %s", ([_name, value]) =>
@@ -167,3 +168,36 @@ it.effect("the deadline of all aborts the exchange on the wire, and makes no fur
     assert.strictEqual(requests, 2)
   })
 )
+
+describe("RetryPolicy", () => {
+  it.effect("without limits waits as long as it takes", () =>
+    Effect.gen(function* () {
+      const limits = { attemptTimeout: Duration.infinity, totalTimeout: Duration.infinity }
+      const { outcome, times } = yield* run([status(500), tokenAnswer()], RetryPolicy.make(limits))
+      assert.strictEqual(outcome, "ok")
+      assert.strictEqual(times.length, 2)
+    })
+  )
+
+  it.effect("does not begin a pause that its deadline would cut: the failure is told at once", () =>
+    Effect.gen(function* () {
+      const policy = RetryPolicy.make({ totalTimeout: Duration.seconds(2) })
+      const { outcome, times } = yield* run([limited("3")], policy)
+      assert.strictEqual(outcome, "RateLimited")
+      assert.deepStrictEqual(times, [0])
+    })
+  )
+
+  it.each([
+    ["attempts", { attempts: 0 }],
+    ["attempts", { attempts: Number.NaN }],
+    ["attempts", { attempts: 1.5 }],
+    ["attempts", { attempts: Number.POSITIVE_INFINITY }]
+  ])("is refused with a senseless number: %s of %j", (name, options) => {
+    assert.throws(() => RetryPolicy.make(options), new RegExp(`RetryPolicy: ${name} must be a whole number`))
+  })
+
+  it("is the default where a field is undefined", () => {
+    assert.deepStrictEqual(RetryPolicy.make({ attempts: undefined }), RetryPolicy.make({}))
+  })
+})

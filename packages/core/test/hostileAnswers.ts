@@ -224,6 +224,7 @@ export const answers: ReadonlyArray<readonly [stage: string, comes: string, ...a
   ["scope", "`é` in it", token({ scope: "é" })],
   ["scope", "the secret", token({ scope: secret })],
   ["scope", "the token", token({ access_token: "fake.token", scope: "a fake.token" })],
+  ["scope", "4 KiB and a character", token({ scope: "s".repeat(4 * 1024 + 1) })],
   ["content type", "`application/json; charset=utf-8`", raw(200, good, "application/json; charset=utf-8")],
   ["content type", "none", raw(200, good)],
   ["content type", "`text/html`", raw(200, good, "text/html")],

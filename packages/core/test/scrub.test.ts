@@ -61,6 +61,22 @@ describe("scrubbing", () => {
     assert.strictEqual(scrubText(`${"ü".repeat(255)}${token}`, [token], 256), `${"ü".repeat(255)}<`)
   })
 
+  it("shows nothing of a text that makes the search long", () => {
+    const ambiguous = `${"\\".repeat(2000)}b`
+    for (const [text, secret] of [
+      ["\\".repeat(4000), ambiguous],
+      ["%".repeat(100_000), "fake-secret-a+b/c="],
+      ["a".repeat(60_000), `${"a".repeat(30_000)}b`]
+    ] as const) {
+      assert.strictEqual(redact(`text ${text}`, [secret]), "<redacted>")
+    }
+    assert.strictEqual(scrub(ambiguous, [ambiguous], 256), "<redacted>")
+  })
+
+  it("finds what HTML has a name for", () => {
+    assert.strictEqual(redact("fake&plus;secret&sol;a&equals;&amp;", ["fake+secret/a=&"]), "<redacted>")
+  })
+
   it("cuts after it has scrubbed, so that no part of a secret is left at the end", () => {
     const secret = "fake-secret-a+b/c="
     for (let before = 230; before <= 256; before++) {

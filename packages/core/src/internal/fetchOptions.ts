@@ -7,11 +7,13 @@ import type * as HttpClient from "effect/http/HttpClient"
 
 /**
  * The fetch options that the client would use here, with redirects left to us. A client runs the request effect in its
- * own context, so one that gives no request shows that context, and sends nothing.
+ * own context, so one that gives no request shows that context, and sends nothing. Middleware sees that it was called:
+ * what is built on a client looks once, and its flights find the answer in their context.
  */
 export const withoutRedirects = <E>(client: HttpClient.HttpClient.With<E>): Effect.Effect<globalThis.RequestInit> =>
-  Effect.suspend(() => {
-    let options: globalThis.RequestInit | undefined
+  Effect.contextWith((context: Context.Context<never>) => {
+    let options = Context.getOrUndefined(context, FetchHttpClient.RequestInit)
+    if (options?.redirect === "manual") return Effect.succeed(options)
     const look = Effect.contextWith((context: Context.Context<never>) => {
       options = Context.getOrUndefined(context, FetchHttpClient.RequestInit)
       return Effect.interrupt

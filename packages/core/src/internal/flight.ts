@@ -3,7 +3,9 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import type * as HttpClient from "effect/http/HttpClient"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../AccessToken.ts"
 import type { ClientCredentials } from "../ClientCredentials.ts"
@@ -31,12 +33,20 @@ const unavailable = (advice: string) =>
 const isOutage = ({ reason }: SecretProviderError.SecretProviderError): boolean =>
   reason._tag === "Unavailable" || reason._tag === "Throttled"
 
+/** Runs it so that whoever is interrupted does not wait for its end: not all of it is ours, nor can all of it be ended. */
+const detached = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+  Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), (fiber) =>
+    Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+  )
+
 export interface Options {
   readonly provider: SecretProvider["Service"]
   readonly endpoint: string
   /** How long the last credentials that gave a token serve while the backend is down, in milliseconds. */
   readonly lastKnownGood: number
   readonly now: () => number
+  /** The token at hand for the scopes. */
+  readonly tokenOf: (scopes: Scopes) => AccessToken | undefined
   /** Called with the credentials of each read, before they are used. */
   readonly onRead: (credentials: ClientCredentials) => Effect.Effect<void>
 }
@@ -59,6 +69,8 @@ export const makeFlight = (
   let keepFrom = 0
   /** The same, and not forgotten when they are refused. */
   let worked: ClientCredentials | undefined
+  /** The last ones sent, and those before them: a server that speaks of a rotation may repeat both. */
+  let sent: ReadonlyArray<ClientCredentials> = []
 
   const forget = () => {
     good = undefined
@@ -94,7 +106,9 @@ export const makeFlight = (
 
   const ask = (read: Read, scopes: Scopes) => {
     const { credentials } = read
-    return TokenRequest.send({ credentials, scopes }).pipe(
+    sent = [credentials, ...sent.filter((earlier) => !isSameSecret(earlier, credentials))].slice(0, 2)
+    const held = [...sent, worked, good?.credentials, options.tokenOf(scopes)].filter(Predicate.isNotUndefined)
+    return TokenRequest.send({ credentials, scopes, held }).pipe(
       Effect.tap(() =>
         Effect.sync(() => {
           // Not stamped anew: what serves while the backend is down would else serve for ever. And a slow flight does
@@ -133,7 +147,7 @@ export const makeFlight = (
           : Effect.fail(error)
       )
     })
-    return yield* Effect.timeoutOrElse(whole, {
+    return yield* Effect.timeoutOrElse(detached(whole), {
       duration: totalTimeout,
       orElse: () =>
         Effect.fail(new TokenError.TokenError({ reason: new TokenError.Timeout({ limit: totalTimeout }), endpoint }))

@@ -29,6 +29,8 @@ interface Flight {
   readonly landed: Deferred.Deferred<AccessToken, TokenError.TokenError>
   /** There from its first step on, which runs as it is started. */
   span: Tracer.Span | undefined
+  /** The ids of the spans that it is linked to. */
+  readonly askers: Set<string>
 }
 
 export interface Options {
@@ -45,10 +47,15 @@ export interface Options {
   ) => Effect.Effect<void>
 }
 
+/** What OpenTelemetry keeps of the links of a span, unless told otherwise. */
+const maxLinks = 128
+
 /** The span of who asks, as a link: the flight is shared, so it hangs under nobody. */
-const linkOf = (context: Context.Context<never>): ReadonlyArray<Tracer.SpanLink> => {
+const linkOf = (flight: Flight, context: Context.Context<never>): ReadonlyArray<Tracer.SpanLink> => {
   const span = Context.getOrUndefined(context, Tracer.ParentSpan)
-  return span === undefined ? [] : [{ span, attributes: {} }]
+  if (span === undefined || flight.askers.has(span.spanId) || flight.askers.size === maxLinks) return []
+  flight.askers.add(span.spanId)
+  return [{ span, attributes: {} }]
 }
 
 export const makeFlights = Effect.fnUntraced(function* (
@@ -91,6 +98,8 @@ export const makeFlights = Effect.fnUntraced(function* (
         links,
         attributes: { "itwin.auth.cache": options.name, "itwin.scopes": key }
       }),
+      // The tracer is the program's, and may break too.
+      Effect.catchCause(sealed),
       Effect.onExit((exit) =>
         Effect.sync(() => {
           flights.delete(key)
@@ -104,19 +113,18 @@ export const makeFlights = Effect.fnUntraced(function* (
 
   /** The flight in progress, or a new one. It is registered before its first step: that may ask for the key itself. */
   const flightOf = (key: Scopes, context: Context.Context<never>): Flight => {
-    const links = linkOf(context)
     const current = flights.get(key)
     if (current !== undefined) {
-      current.span?.addLinks(links)
+      current.span?.addLinks(linkOf(current, context))
       return current
     }
-    const flight: Flight = { landed: Deferred.makeUnsafe(), span: undefined }
+    const flight: Flight = { landed: Deferred.makeUnsafe(), span: undefined, askers: new Set() }
     if (isClosed) {
       Deferred.doneUnsafe(flight.landed, Effect.fail(fail(new TokenError.Closed({}))))
       return flight
     }
     flights.set(key, flight)
-    fork(fly(key, flight, links))
+    fork(fly(key, flight, linkOf(flight, context)))
     return flight
   }
 

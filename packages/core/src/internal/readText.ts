@@ -40,7 +40,8 @@ const readWeb = (response: Response, source: globalThis.Response) => {
     reader.read().then(({ done, value }) => {
       if (done) return collector.result()
       if (collector.add(value)) return pull()
-      return reader.cancel().then(collector.result, collector.result)
+      reader.cancel().catch(() => undefined)
+      return collector.result()
     })
   return Effect.onInterrupt(
     Effect.tryPromise({
@@ -50,7 +51,8 @@ const readWeb = (response: Response, source: globalThis.Response) => {
           reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
         })
     }),
-    () => Effect.promise(() => reader.cancel().catch(() => undefined))
+    // Not waited for: a source that never says that it has ended would hold up whoever interrupts.
+    () => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
 }
 
@@ -73,4 +75,11 @@ export const readText = (response: Response): Effect.Effect<Text, HttpClientErro
   Effect.suspend(() => {
     const source = HttpClientResponse.toWeb(response)
     return Option.isSome(source) ? readWeb(response, source.value) : readStream(response)
+  })
+
+/** Lets go of a body that nobody reads, and of its connection with it. */
+export const discard = (response: Response): Effect.Effect<void> =>
+  Effect.sync(() => {
+    const source = HttpClientResponse.toWeb(response)
+    if (Option.isSome(source)) source.value.body?.cancel().catch(() => undefined)
   })

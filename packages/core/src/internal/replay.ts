@@ -1,5 +1,6 @@
 // When a 401 of an API is worth another token and a second try.
 import * as Effect from "effect/Effect"
+import type * as Headers from "effect/http/Headers"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -12,6 +13,10 @@ export const isReplayable = ({ body }: HttpClientRequest.HttpClientRequest): boo
 /** Codes of 401s that another token can't cure: none was sent, or the app is not known to the API. */
 const incurable = /"(HeaderNotFound|UnknownClient)"/i
 
+/** Without the headers that a web response refuses; only a client that does not read them off the wire has such. */
+const writable = (headers: Headers.Headers) =>
+  Object.entries(headers).filter(([, value]) => /^[\t\x20-\x7E\x80-\xFF]*$/.test(value))
+
 /** Whether another token may help, and the response with its body still to be read. */
 export const examine = (
   response: HttpClientResponse.HttpClientResponse
@@ -22,7 +27,7 @@ export const examine = (
   Effect.map(readText(response), ({ text }) => ({
     response: HttpClientResponse.fromWeb(
       response.request,
-      new Response(text, { status: response.status, headers: response.headers })
+      new Response(text, { status: response.status, headers: writable(response.headers) })
     ),
     isCurable: !incurable.test(text)
   }))

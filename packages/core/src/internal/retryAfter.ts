@@ -3,10 +3,14 @@ import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
 import * as Result from "effect/Result"
 
+/** A date has 29 characters; a number as long is no time to wait. */
+const maxLength = 32
+
 /** How long `Retry-After` asks to wait (RFC 9110 §10.2.3); nothing if it is absent or malformed, zero for a past date. */
 export const parseRetryAfter = (headers: Headers.Headers, now: DateTime.Utc): Duration.Duration | undefined => {
-  const parsed = Headers.parseRetryAfter(headers["retry-after"] ?? "")
-  if (Result.isFailure(parsed)) return undefined
+  const value = headers["retry-after"] ?? ""
+  const parsed = Headers.parseRetryAfter(value)
+  if (Result.isFailure(parsed) || value.length > maxLength) return undefined
   return parsed.success._tag === "Duration"
     ? parsed.success.duration
     : Duration.max(Duration.zero, DateTime.distance(now, parsed.success.dateTime))

@@ -13,6 +13,8 @@ export interface Entry extends Thresholds {
   readonly issuedAt: number
   readonly expiry: number
   lastUsed: number
+  /** An API refused it, and another one is on its way. */
+  isRefused: boolean
 }
 
 export interface TokenStore {
@@ -33,6 +35,7 @@ export const makeEntry = (token: AccessToken, margins: Margins, random: number, 
     issuedAt,
     expiry,
     lastUsed: now,
+    isRefused: false,
     ...thresholds(issuedAt, expiry, margins, random)
   }
 }

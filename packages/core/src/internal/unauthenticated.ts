@@ -74,6 +74,10 @@ export const response = (original: Response, request: Request, token: Redacted.R
 export const secretsOf = (response: Response): ReadonlyArray<string> =>
   response instanceof UnauthenticatedResponse ? [Redacted.value(UnauthenticatedResponse.token(response))] : []
 
+/** Where the answer came from, after redirects. */
+export const urlOf = (response: Response): URL | null =>
+  URL.parse(response instanceof UnauthenticatedResponse ? UnauthenticatedResponse.url(response) : response.request.url)
+
 // The original is in a private field, not on the prototype: no debugger and no `inspect` gets to it from here.
 class UnauthenticatedResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpClientResponse.TypeId] = HttpClientResponse.TypeId
@@ -91,6 +95,10 @@ class UnauthenticatedResponse extends Inspectable.Class implements HttpClientRes
 
   static token(self: UnauthenticatedResponse): Redacted.Redacted {
     return self.#token
+  }
+
+  static url(self: UnauthenticatedResponse): string {
+    return self.#original.request.url
   }
 
   get url() {

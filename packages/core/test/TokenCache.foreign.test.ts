@@ -1,0 +1,170 @@
+// Provider, HTTP client and server are not ours: what they do not end, and what they say, must not get through.
+import { assert, describe, it } from "@effect/vitest"
+import { type AccessToken, RetryPolicy, Scopes, SecretProvider, TokenCache, TokenRequest } from "@effect-itwin/core"
+import { FakeIms, Fault } from "@effect-itwin/testing"
+import { Context, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import { TestClock } from "effect/testing"
+import { clear, down, get, makeBackend, over, pass, refresh, rotate, script } from "./cacheSupport.ts"
+import { credentials, json, scripted, secret, tokenAnswer } from "./support.ts"
+
+const uninterruptible = Effect.uninterruptible(Effect.never)
+
+/** A body that neither comes nor says that it was cancelled. */
+const stuck = () => new Response(new ReadableStream({ cancel: () => new Promise<void>(() => undefined) }))
+
+describe("a limit holds, and the cache closes", () => {
+  it.effect.each<readonly [string, Layer.Layer<SecretProvider.SecretProvider | HttpClient.HttpClient>]>([
+    [
+      "a provider that can't be interrupted",
+      Layer.merge(Layer.succeed(SecretProvider.SecretProvider, { credentials: uninterruptible }), scripted().layer)
+    ],
+    [
+      "a client that can't be interrupted",
+      Layer.merge(
+        SecretProvider.layerStatic(credentials),
+        Layer.succeed(
+          HttpClient.HttpClient,
+          HttpClient.make(() => uninterruptible)
+        )
+      )
+    ],
+    [
+      "a body whose cancellation never ends",
+      Layer.merge(
+        SecretProvider.layerStatic(credentials),
+        Layer.succeed(
+          HttpClient.HttpClient,
+          HttpClient.make((request) => Effect.sync(() => HttpClientResponse.fromWeb(request, stuck())))
+        )
+      )
+    ]
+  ])("despite %s", ([_name, dependencies]) =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const layer = TokenCache.layerWith({}).pipe(Layer.provide([dependencies, RetryPolicy.layer(RetryPolicy.none)]))
+      const cache = Context.get(yield* Layer.buildWithScope(layer, scope), TokenCache.TokenCache)
+      const first = yield* Effect.forkChild(Effect.flip(cache.get()))
+      yield* TestClock.adjust("15 seconds")
+      assert.include(["Timeout", "SecretUnavailable"], (yield* Fiber.join(first)).reason._tag)
+      const second = yield* Effect.forkChild(Effect.flip(cache.refresh()))
+      yield* TestClock.adjust("1 second")
+      yield* Scope.close(scope, Exit.void)
+      assert.strictEqual((yield* Fiber.join(second)).reason._tag, "Closed")
+    })
+  )
+})
+
+it.effect("the limits of a single request hold too when its body's cancellation never ends", () =>
+  Effect.gen(function* () {
+    const asked = TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform }).pipe(
+      Effect.provide([scripted(stuck).layer, RetryPolicy.layer(RetryPolicy.none)])
+    )
+    const fiber = yield* Effect.forkChild(Effect.flip(asked))
+    yield* TestClock.adjust("5 seconds")
+    assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "Timeout")
+  })
+)
+
+describe("what the server repeats is not shown:", () => {
+  const echo = (...texts: ReadonlyArray<string>) =>
+    script(
+      Fault.always(
+        Fault.respond({ status: 400, body: { error: "invalid_request", error_description: texts.join(", ") } })
+      )
+    )
+  const current = Effect.gen(function* () {
+    return Redacted.value((yield* (yield* SecretProvider.SecretProvider).credentials).clientSecret)
+  })
+
+  it.effect("the secret that worked, and the token at hand", () =>
+    Effect.gen(function* () {
+      const old = yield* current
+      const token = yield* get()
+      yield* rotate
+      yield* echo(old, yield* current, Redacted.value(token.value))
+      yield* pass(1)
+      assert.include((yield* Effect.flip(refresh())).message, '("<redacted>, <redacted>, <redacted>")')
+    }).pipe(Effect.provide(over(makeBackend())))
+  )
+
+  it.effect("the secret before this one, also if it never worked", () =>
+    Effect.gen(function* () {
+      yield* script(Fault.always(down))
+      const old = yield* current
+      yield* Effect.flip(get())
+      const { clientId } = yield* (yield* SecretProvider.SecretProvider).credentials
+      yield* (yield* FakeIms.FakeIms).regenerateSecret(clientId)
+      yield* clear
+      yield* echo(old, yield* current)
+      assert.include((yield* Effect.flip(refresh())).message, '("<redacted>, <redacted>")')
+    }).pipe(Effect.provide(over(makeBackend())))
+  )
+
+  it.effect("what the caller of `send` holds besides", () =>
+    Effect.gen(function* () {
+      const earlier = Redacted.make("fake-secret-earlier+/=")
+      const basic = btoa(`${credentials.clientId}:fake-secret-earlier%2B%2F%3D`)
+      const script = scripted(
+        json(
+          { error: "invalid_request", error_description: `fake-secret-earlier+/= ${basic} t0ken ${encodeURI(secret)}` },
+          { status: 400 }
+        )
+      )
+      const scopes = Scopes.itwinPlatform
+      const held = [
+        { ...credentials, clientSecret: earlier, clientEmail: "" },
+        (yield* TokenRequest.send({ credentials, scopes }).pipe(
+          Effect.provide(scripted(tokenAnswer({ access_token: "t0ken" })).layer)
+        )) satisfies AccessToken.AccessToken
+      ]
+      const error = yield* Effect.flip(
+        TokenRequest.send({ credentials, scopes, held }).pipe(Effect.provide(script.layer))
+      )
+      assert.include(error.message, '("<redacted> <redacted> <redacted> <redacted>")')
+    })
+  )
+})
+
+describe("the given client", () => {
+  it.effect("is called once for each request, also by its own middleware's count", () => {
+    let passes = 0
+    const counted = Layer.effect(
+      HttpClient.HttpClient,
+      Effect.map(
+        HttpClient.HttpClient,
+        HttpClient.transformResponse((effect) =>
+          Effect.andThen(
+            Effect.sync(() => passes++),
+            effect
+          )
+        )
+      )
+    )
+    return Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const cache = yield* TokenCache.make()
+      passes = 0
+      for (let i = 0; i < 3; i++) yield* cache.refresh()
+      yield* fake.assertTokenRequests(3)
+      assert.strictEqual(passes, 3)
+    }).pipe(Effect.scoped, Effect.provide(counted.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+  })
+
+  it.effect("that followed a redirect has its body let go", () => {
+    let isCancelled = false
+    const body = new ReadableStream({
+      cancel: () => {
+        isCancelled = true
+      }
+    })
+    const redirected = () =>
+      Object.defineProperty(new Response(body), "url", { value: "https://elsewhere.example/connect/token" })
+    return Effect.gen(function* () {
+      const asked = TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform })
+      const error = yield* Effect.flip(asked.pipe(Effect.provide(scripted(redirected).layer)))
+      assert.strictEqual(error.reason._tag, "RedirectRefused")
+      assert.isTrue(isCancelled)
+    })
+  })
+})
