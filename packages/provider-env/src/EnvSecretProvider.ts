@@ -26,6 +26,7 @@ import { fileOrVariable, type Read, variable } from "./internal/read.ts"
 
 /**
  * Names of variables: one for the id and one for the secret, or a list for each, tried as pairs from the first on.
+ * A name has letters, digits and underscores, and no digit first; `ConfigProvider.mapInput` leads it to other keys.
  *
  * @category models
  * @since 0.1.0
@@ -37,8 +38,18 @@ export interface Names {
 
 const defaults: Names = { clientId: "ITWIN_CLIENT_ID", clientSecret: "ITWIN_CLIENT_SECRET" }
 
-const listOf = (names: string | ReadonlyArray<string>): ReadonlyArray<string> =>
-  typeof names === "string" ? [names] : names
+const isName = (u: unknown): u is string => typeof u === "string" && /^[A-Za-z_][A-Za-z0-9_]*$/.test(u)
+
+/** Names end up in messages, so what is no name may be the secret: it goes no further, and is not quoted. */
+const listOf = (option: keyof Names, given: unknown) => {
+  const names: ReadonlyArray<unknown> = Array.isArray(given) ? given : [given]
+  return names.every(isName)
+    ? Effect.succeed(names)
+    : failure.misconfigured(
+        option,
+        "Give the name of a variable (letters, digits and underscores), never its value: the provider reads that itself."
+      )
+}
 
 /** The credentials of one pair, or nothing if neither half is there. */
 const readPair = Effect.fnUntraced(function* (read: Read, idName: string, secretName: string) {
@@ -54,30 +65,28 @@ const readPair = Effect.fnUntraced(function* (read: Read, idName: string, secret
   return new ClientCredentials({ clientId: Redacted.value(clientId), clientSecret })
 })
 
-const make = (names: Names, read: Read, config: ConfigProvider.ConfigProvider): SecretProvider["Service"] => {
-  const idNames = listOf(names.clientId)
-  const secretNames = listOf(names.clientSecret)
-  return {
-    credentials: Effect.gen(function* () {
-      if (idNames.length !== secretNames.length || idNames.length === 0) {
-        return yield* failure.misconfigured(
-          [...idNames, ...secretNames].join(", "),
-          "Give as many names for the secret as for the id: they are tried as pairs."
-        )
-      }
-      for (const [index, idName] of idNames.entries()) {
-        const credentials = yield* readPair(read, idName, secretNames[index] ?? "")
-        if (credentials !== undefined) return credentials
-      }
-      const tried = idNames.map((idName, index) => `${idName} with ${secretNames[index]}`).join(", ")
-      return yield* failure.notFound(
-        tried,
-        "Set both to what was shown when the service app was registered at developer.bentley.com, under My Apps." +
-          (yield* aliasesIn(config))
+const make = (names: Names, read: Read, config: ConfigProvider.ConfigProvider): SecretProvider["Service"] => ({
+  credentials: Effect.gen(function* () {
+    const idNames = yield* listOf("clientId", names.clientId)
+    const secretNames = yield* listOf("clientSecret", names.clientSecret)
+    if (idNames.length !== secretNames.length || idNames.length === 0) {
+      return yield* failure.misconfigured(
+        "clientId with clientSecret",
+        "Give as many names for the secret as for the id: they are tried as pairs."
       )
-    })
-  }
-}
+    }
+    for (const [index, idName] of idNames.entries()) {
+      const credentials = yield* readPair(read, idName, secretNames[index] ?? "")
+      if (credentials !== undefined) return credentials
+    }
+    const tried = idNames.map((idName, index) => `${idName} with ${secretNames[index]}`).join(", ")
+    return yield* failure.notFound(
+      tried,
+      "Set both to what was shown when the service app was registered at developer.bentley.com, under My Apps." +
+        (yield* aliasesIn(config))
+    )
+  })
+})
 
 /**
  * Reads variables of other names.
@@ -85,7 +94,8 @@ const make = (names: Names, read: Read, config: ConfigProvider.ConfigProvider): 
  * **Details**
  *
  * With lists, the first pair of which anything is set is used; one pair's id is never mixed with another's secret. No
- * other name is picked up silently, but the error names the common ones that it finds set.
+ * other name is picked up silently, but the error names the common ones that it finds set. A value in the place of a
+ * name is `Misconfigured`, and is not repeated.
  *
  * @category layers
  * @since 0.1.0

@@ -147,6 +147,32 @@ describe("EnvSecretProvider", () => {
     )
   })
 
+  describe("layerWith and layerFilesWith", () => {
+    it.effect.each<readonly [string, unknown, unknown, string]>([
+      ["the secret", "ITWIN_CLIENT_ID", secret, "clientSecret"],
+      ["the id", "service-1", "ITWIN_CLIENT_SECRET", "clientId"],
+      ["the secret, in a list", ["A_ID", "B_ID"], ["A_SECRET", secret], "clientSecret"],
+      ["a variable that is not set", "ITWIN_CLIENT_ID", undefined, "clientSecret"],
+      ["nothing", "", "ITWIN_CLIENT_SECRET", "clientId"]
+    ])("refuse %s in the place of a name, and do not repeat it", ([_what, clientId, clientSecret, option]) =>
+      Effect.gen(function* () {
+        // As from JavaScript, or after a `!` that was wrong.
+        const names = { clientId, clientSecret } as EnvSecretProvider.Names
+        for (const layer of [EnvSecretProvider.layerWith(names), EnvSecretProvider.layerFilesWith(names)]) {
+          const error = yield* read.pipe(
+            Effect.provide(layer.pipe(Layer.provide(FileSystem.layerNoop({})))),
+            Effect.flip
+          )
+          assert.strictEqual(error.reason._tag, "Misconfigured")
+          assert.include(error.message, `EnvSecretProvider: ${option} is not configured`)
+          assert.include(error.message, "never its value")
+          assert.notInclude(JSON.stringify(error) + error.message, secret)
+          assert.notInclude(error.message, "service-1")
+        }
+      }).pipe(withEnv({ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: secret }))
+    )
+  })
+
   describe("layerFiles", () => {
     /** Files by path; `null` is one that may not be read. */
     const readFrom = (files: Record<string, string | null>, variables: Record<string, string>) =>
