@@ -133,6 +133,17 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
+  it.effect.each([1e15, -1e15, "abc", null, 0, "", {}])("a good secret whose date is wrong: exp is %j", (exp) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* vault.script([Fault.always(Fault.fields({ attributes: { enabled: true, exp } }))])
+      const credentials = yield* Effect.provide(read, provider(once))
+      assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
+      assert.isUndefined(credentials.expiresAt)
+    }).pipe(Effect.provide(fresh))
+  )
+
   it.effect("with one call for all who ask at the same time, and another for who asks after it", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
@@ -397,6 +408,12 @@ describe("KeyVaultSecretProvider says why", () => {
       "Unavailable",
       "no value"
     ],
+    ...[5, null, { a: secret }, [secret], true].map((value): (typeof failures)[number] => [
+      `a value that is no text: ${JSON.stringify(value)}`,
+      (_) => Effect.andThen(_.setSecret(name, secret), _.script([Fault.always(Fault.fields({ value }))])),
+      "Unavailable",
+      "no value"
+    ]),
     [
       "a challenge to another host",
       (_) => _.setChallenge({ resource: "https://evil.example" }),

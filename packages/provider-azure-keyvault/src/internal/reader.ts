@@ -1,9 +1,12 @@
 // Reads secrets with the real SDK, which is loaded at the first read: limits, retries and the sorting of failures are
 // ours.
+import type { SecretProperties } from "@azure/keyvault-secrets"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
 import * as Data from "effect/Data"
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
@@ -21,10 +24,21 @@ export interface Found {
   /** A span keeps what its effect gave: so the value is redacted before any sees it. */
   readonly value: Redacted.Redacted | undefined
   readonly version: string | undefined
-  readonly expiresOn: Date | undefined
+  readonly expiresAt: DateTime.Utc | undefined
 }
 
 export type Read = (named: Named) => Effect.Effect<Found, SecretProviderError.SecretProviderError>
+
+/** What the SDK promises of an answer, it does not check: it passes on what the vault wrote. */
+const foundIn = (answer: { readonly value?: unknown; readonly properties: SecretProperties }): Found => {
+  const { version, expiresOn } = answer.properties
+  return {
+    value: typeof answer.value === "string" ? Redacted.make(answer.value) : undefined,
+    version,
+    // Advisory: a date that is none must not keep a good secret back.
+    expiresAt: expiresOn instanceof Date ? Option.getOrUndefined(DateTime.make(expiresOn)) : undefined
+  }
+}
 
 /** Between attempts; what users see is its reason. */
 class Failed extends Data.TaggedError("Failed")<{
@@ -220,11 +234,7 @@ export const makeReader = (options: Options) => {
               schedule
             }),
             Effect.mapError(({ reason }) => fail(reason)),
-            Effect.map(({ value, properties }) => ({
-              value: value === undefined ? undefined : Redacted.make(value),
-              version: properties.version,
-              expiresOn: properties.expiresOn
-            })),
+            Effect.map(foundIn),
             Effect.withSpan("KeyVaultSecretProvider.read", {
               root: true,
               attributes: { "server.address": settings.host, "azure.keyvault.secret": nameOf(named) }

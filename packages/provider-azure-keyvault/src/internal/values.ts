@@ -1,7 +1,7 @@
 // From what the vault holds to credentials.
 import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
@@ -42,7 +42,7 @@ export const readCredentials = Effect.fnUntraced(function* (settings: Settings, 
   const { host, ids } = settings
   const readOne = Effect.fnUntraced(function* (named: Named) {
     const found = yield* read(named)
-    const expiresAt = found.expiresOn === undefined ? undefined : DateTime.fromDateUnsafe(found.expiresOn)
+    const { expiresAt } = found
     if (expiresAt !== undefined) yield* warn(`${named.secret} (version ${found.version}) in ${host}`, expiresAt)
     return found.value === undefined
       ? yield* new SecretProviderError.SecretProviderError({
