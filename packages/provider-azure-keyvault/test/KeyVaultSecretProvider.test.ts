@@ -645,6 +645,40 @@ describe("KeyVaultSecretProvider is configured", () => {
     }).pipe(Effect.provide(fresh))
   )
 
+  it.effect.each<readonly [string, Record<string, unknown>]>([
+    ["clientSecret", { clientSecret: undefined }],
+    ["clientSecret", { clientSecret: null }],
+    ["clientSecret", { clientSecret: { secret: undefined } }],
+    ["clientSecret", { clientSecret: { secret: [secret] } }],
+    ["clientSecret", { clientSecret: { secret: name, version: null } }],
+    ["clientId", { clientId: undefined }],
+    ["clientId", { clientId: "service-abc" }],
+    ["clientId", { clientId: secret }],
+    ["clientId", { clientId: {} }],
+    ["clientId", { clientId: { literal: undefined } }],
+    ["clientId", { clientId: { literal: [secret] } }],
+    ["clientId", { clientId: { secret: undefined } }],
+    ["json", { json: null }],
+    ["vaultUrl", { vaultUrl: undefined }],
+    ["credential", { credential: null }],
+    ["credential", { credential: "managed-identity" }]
+  ])("only with a %s of the right type, or else the read says so: %o", ([option, wrong]) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const options = { vaultUrl: vault.vaultUrl, credential: credentialOf(vault), ...ids, ...wrong }
+      // As from JavaScript, or after a `!` that was wrong.
+      const layer = KeyVaultSecretProvider.layer(options as KeyVaultSecretProvider.Options)
+      const error = yield* Effect.provide(
+        reason,
+        layer.pipe(Layer.provide(TestTransport.layer({ httpClient: vault.httpClient })))
+      )
+      assert.strictEqual(error._tag, "Misconfigured")
+      assert.strictEqual(error.secretName, option)
+      assert.notMatch(JSON.stringify(error) + error.message, /fake-secret|service-abc|undefined/)
+      assert.deepStrictEqual([yield* vault.journal, yield* vault.tokenRequests], [[], []])
+    }).pipe(Effect.provide(fresh))
+  )
+
   const variables = (vault: FakeKeyVault.FakeKeyVault["Service"]): Record<string, string> => ({
     ITWIN_KEY_VAULT_URL: vault.vaultUrl,
     ITWIN_KEY_VAULT_CLIENT_ID: "service-1",

@@ -1,7 +1,8 @@
 // Whether the options name a vault and its secrets. A violation never quotes what it found: people put the secret where
 // its name belongs.
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
-import type { Options, SecretRef } from "../KeyVaultSecretProvider.ts"
+import * as Predicate from "effect/Predicate"
+import type { Ids, Options } from "../KeyVaultSecretProvider.ts"
 
 export const provider = "KeyVaultSecretProvider"
 
@@ -58,46 +59,63 @@ export const checkVaultUrl = (text: string, customDomain: boolean): string | und
     : `the URL of a vault, whose host ends in one of ${suffixes} (or a host of your own with customDomain, in code)`
 }
 
-const named = (option: string, ref: SecretRef | string): Checked<Named> => {
-  const { secret, version } = typeof ref === "string" ? { secret: ref, version: undefined } : ref
-  if (!/^[0-9A-Za-z-]{1,127}$/.test(secret)) {
+const field = (u: unknown, key: string): unknown => (Predicate.hasProperty(u, key) ? u[key] : undefined)
+
+const matches = (u: unknown, pattern: RegExp): u is string => typeof u === "string" && pattern.test(u)
+
+const named = (option: string, ref: unknown): Checked<Named> => {
+  const secret = typeof ref === "string" ? ref : field(ref, "secret")
+  const version = field(ref, "version")
+  if (!matches(secret, /^[0-9A-Za-z-]{1,127}$/)) {
     return misconfigured(
       option,
       "It must be the name of a secret in the vault (1 to 127 letters, digits and dashes), never the secret itself."
     )
   }
-  return version === undefined || /^[0-9A-Za-z]{1,64}$/.test(version)
+  return version === undefined || matches(version, /^[0-9A-Za-z]{1,64}$/)
     ? { secret, version }
     : misconfigured(option, "Its version must be the id that the vault shows: letters and digits.")
 }
 
-export const isClientId = (text: string): boolean => /^[\w.-]+$/.test(text)
+export const isClientId = (u: unknown): u is string => matches(u, /^[\w.-]+$/)
 
-const clientIdOf = (
-  clientId: { readonly literal: string } | SecretRef
-): Checked<{ readonly literal: string } | Named> =>
-  "literal" in clientId
-    ? isClientId(clientId.literal)
-      ? clientId
-      : misconfigured("clientId", "It is no client id: letters, digits, dot, dash and underscore.")
-    : named("clientId", clientId)
-
-const idsOf = (options: Options): Checked<Settings["ids"]> => {
-  if (options.json !== undefined) {
-    const json = named("json", options.json)
-    return isMisconfigured(json) ? json : { json }
+const clientIdOf = (clientId: unknown): Checked<{ readonly literal: string } | Named> => {
+  if (Predicate.hasProperty(clientId, "literal")) {
+    const { literal } = clientId
+    return isClientId(literal)
+      ? { literal }
+      : misconfigured("clientId", "Its literal is no client id: letters, digits, dot, dash and underscore.")
   }
-  const clientId = clientIdOf(options.clientId)
-  if (isMisconfigured(clientId)) return clientId
-  const clientSecret = named("clientSecret", options.clientSecret)
-  return isMisconfigured(clientSecret) ? clientSecret : { clientId, clientSecret }
+  return Predicate.hasProperty(clientId, "secret")
+    ? named("clientId", clientId)
+    : misconfigured(
+        "clientId",
+        "It must be { literal } with the id itself, or { secret } with the name of the secret that holds it; or give json for both."
+      )
 }
+
+/** They may be of any type: the program may be JavaScript, and a variable that it reads may not be set. */
+const idsOf = ({ clientId, clientSecret, json }: { readonly [K in keyof Ids]?: unknown }): Checked<Settings["ids"]> => {
+  if (json !== undefined) {
+    const both = named("json", json)
+    return isMisconfigured(both) ? both : { json: both }
+  }
+  const id = clientIdOf(clientId)
+  if (isMisconfigured(id)) return id
+  const secret = named("clientSecret", clientSecret)
+  return isMisconfigured(secret) ? secret : { clientId: id, clientSecret: secret }
+}
+
+const isCredential = (u: unknown): boolean => Predicate.hasProperty(u, "_tag") || Predicate.hasProperty(u, "getToken")
 
 export const settingsOf = (options: Options): Checked<Settings> => {
   const expected = checkVaultUrl(options.vaultUrl, options.customDomain === true)
   if (expected !== undefined) return misconfigured("vaultUrl", `It must be ${expected}.`)
   const ids = idsOf(options)
   if (isMisconfigured(ids)) return ids
+  if (options.credential !== undefined && !isCredential(options.credential)) {
+    return misconfigured("credential", "It must be a choice of KeyVaultCredential, or a TokenCredential of the SDK.")
+  }
   const { origin, host, hostname } = new URL(options.vaultUrl)
   return {
     vaultUrl: origin,
