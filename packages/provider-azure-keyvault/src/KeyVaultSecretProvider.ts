@@ -48,13 +48,14 @@ import { SecretProvider } from "@effect-itwin/core/SecretProvider"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { makeExpiryWarning } from "./internal/expiry.ts"
 import { makeReader } from "./internal/reader.ts"
+import { retryOf } from "./internal/retry.ts"
 import { checkVaultUrl, isMisconfigured, misconfigured, provider, settingsOf } from "./internal/settings.ts"
 import { makeSharedFlight } from "./internal/sharedFlight.ts"
 import { readCredentials } from "./internal/values.ts"
@@ -79,7 +80,7 @@ export interface SecretRef {
  * @since 0.1.0
  */
 export interface Retry {
-  /** Attempts in all, the first included: 4. */
+  /** Attempts in all, the first included: 4. At least 1. */
   readonly attempts: number
   /** The limit of one attempt, which aborts the call: 4 s. For the Azure CLI and `DefaultAzureCredential`: the whole. */
   readonly attemptTimeout: Duration.Duration
@@ -89,14 +90,6 @@ export interface Retry {
   readonly baseDelay: Duration.Duration
   /** A `Retry-After` up to this is waited for: 4 s. A longer one fails at once, with it. */
   readonly maxRetryAfter: Duration.Duration
-}
-
-const defaultRetry: Retry = {
-  attempts: 4,
-  attemptTimeout: Duration.seconds(4),
-  totalTimeout: Duration.seconds(9),
-  baseDelay: Duration.millis(500),
-  maxRetryAfter: Duration.seconds(4)
 }
 
 /**
@@ -116,7 +109,8 @@ export interface VaultOptions {
    * what `ITWIN_KEY_VAULT_CREDENTIAL` names, read through `Config`.
    */
   readonly credential?: KeyVaultCredential.KeyVaultCredential | KeyVaultCredential.TokenCredential | undefined
-  readonly retry?: Partial<Retry> | undefined
+  /** What is not given is as in {@link Retry}. */
+  readonly retry?: { readonly [K in keyof Retry]?: Retry[K] | undefined } | undefined
 }
 
 /**
@@ -193,13 +187,15 @@ export const layer = (options: Options): Layer.Layer<SecretProvider> =>
     Effect.gen(function* () {
       const settings = settingsOf(options)
       if (isMisconfigured(settings)) return { credentials: Effect.fail(fail(settings)) }
+      const retry = retryOf(options.retry)
+      if (isMisconfigured(retry)) return { credentials: Effect.fail(fail(retry)) }
       const transport = yield* TestTransport
       const config = yield* ConfigProvider.ConfigProvider
       const { credential } = options
       const reading = makeReader({
         settings,
         transport,
-        retry: { ...defaultRetry, ...options.retry },
+        retry,
         choice: credential === undefined ? configuredCredential(config) : Effect.succeed(credential)
       })
       const warn = makeExpiryWarning()

@@ -342,6 +342,52 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
+  it.effect.each([{ attempts: undefined, attemptTimeout: undefined }, { totalTimeout: undefined }, {}, undefined])(
+    "as it does by default, where the options say nothing: %o",
+    (retry) =>
+      Effect.gen(function* () {
+        const vault = yield* FakeKeyVault.FakeKeyVault
+        yield* vault.script([Fault.always(Fault.hang)])
+        const error = yield* whileTimePasses(
+          Effect.provide(
+            reason,
+            provider(() => ({ retry }))
+          )
+        )
+        assert.include(error.message, "gave no answer within 4s")
+        yield* settle
+        assert.strictEqual((yield* vault.journal).length, 3)
+      }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([Duration.infinity, Duration.days(30)])("with no timer that Node cannot keep: %s", (attemptTimeout) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      const timeouts: Array<number> = []
+      const layer = KeyVaultSecretProvider.layer({
+        vaultUrl: vault.vaultUrl,
+        clientId: { literal: "service-1" },
+        clientSecret: name,
+        credential: credentialOf(vault),
+        retry: { attemptTimeout, totalTimeout: attemptTimeout }
+      }).pipe(
+        Layer.provide(
+          TestTransport.layer({
+            httpClient: {
+              sendRequest: (request) => {
+                timeouts.push(request.timeout)
+                return vault.httpClient.sendRequest(request)
+              }
+            }
+          })
+        )
+      )
+      assert.strictEqual(Redacted.value((yield* Effect.provide(read, layer)).clientSecret), secret)
+      assert.strictEqual(Math.max(...timeouts), 2 ** 31 - 1)
+    }).pipe(Effect.provide(fresh))
+  )
+
   it.effect("never what it can't cure", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
@@ -676,6 +722,30 @@ describe("KeyVaultSecretProvider is configured", () => {
       assert.strictEqual(error.secretName, option)
       assert.notMatch(JSON.stringify(error) + error.message, /fake-secret|service-abc|undefined/)
       assert.deepStrictEqual([yield* vault.journal, yield* vault.tokenRequests], [[], []])
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([
+    ["attempts", 0],
+    ["attempts", -1],
+    ["attempts", Number.NaN],
+    ["attemptTimeout", Duration.seconds(-1)],
+    ["attemptTimeout", Duration.millis(Number.NaN)],
+    ["totalTimeout", Duration.zero],
+    ["totalTimeout", Duration.negativeInfinity],
+    ["baseDelay", Duration.millis(-1)],
+    ["maxRetryAfter", Duration.millis(-1)]
+  ] as const)("never with a retry whose %s is %s", ([key, value]) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      const error = yield* Effect.provide(
+        reason,
+        provider(() => ({ retry: { [key]: value } }))
+      )
+      assert.strictEqual(error._tag, "Misconfigured")
+      assert.strictEqual(error.secretName, `retry.${key}`)
+      assert.deepStrictEqual(yield* vault.journal, [])
     }).pipe(Effect.provide(fresh))
   )
 

@@ -39,6 +39,9 @@ export const isSlow = (choice: Choice): boolean => {
   return kind === "AzureCli" || kind === "DefaultAzure"
 }
 
+/** A timer of Node that is longer fires at once. */
+const longestTimer = 2 ** 31 - 1
+
 /** An option that is left out when there is nothing to say. */
 const given = <K extends string, A>(key: K, value: A | undefined): Partial<Record<K, A>> => {
   const options: Partial<Record<string, A>> = {}
@@ -66,6 +69,7 @@ export const makeCredential = (
   options: { readonly authorityHost: string | undefined; readonly timeout: number }
 ): TokenCredential => {
   if (!("_tag" in choice)) return choice
+  const timeout = Math.min(options.timeout, longestTimer)
   const local = pipelineOptions(transport)
   const authorityHost = transport.authorityHost ?? options.authorityHost
   const remote = {
@@ -82,7 +86,7 @@ export const makeCredential = (
             request: Request,
             next: (request: Request) => Promise<Response>
           ) => {
-            request.timeout = options.timeout
+            request.timeout = timeout
             return next(request)
           }
         }
@@ -118,7 +122,7 @@ export const makeCredential = (
       )
     case "AzureCli":
       return new identity.AzureCliCredential({
-        processTimeoutInMs: options.timeout,
+        processTimeoutInMs: timeout,
         ...given("tenantId", choice.tenantId)
       })
     case "DefaultAzure":

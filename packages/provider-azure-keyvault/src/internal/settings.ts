@@ -38,7 +38,7 @@ export const nameOf = ({ secret, version }: Named): string => (version === undef
 export const misconfigured = (secretName: string, advice: string) =>
   new SecretProviderError.Misconfigured({ provider, secretName, advice })
 
-type Checked<A> = A | SecretProviderError.Misconfigured
+export type Checked<A> = A | SecretProviderError.Misconfigured
 
 export const isMisconfigured = (u: unknown): u is SecretProviderError.Misconfigured =>
   u instanceof SecretProviderError.Misconfigured
