@@ -886,6 +886,51 @@ describe("KeyVaultSecretProvider logs", () => {
     }).pipe(Effect.provide(fresh))
   )
 
+  const id = "00000000-0000-4000-8000-00000000000A"
+  const other = "fake-secret-other+/="
+  const clientSecret = Redacted.make(other)
+  it.effect.each<readonly [string, (tenantId: string) => KeyVaultCredential.KeyVaultCredential, RegExp]>([
+    [
+      "the secret as the id of the app",
+      (tenantId) => KeyVaultCredential.clientSecret({ tenantId, clientId: secret, clientSecret }),
+      /with a client secret in tenant [-0-9a-f]{36}\.$/
+    ],
+    [
+      "a domain as the tenant",
+      () => KeyVaultCredential.clientSecret({ tenantId: "contoso.onmicrosoft.com", clientId: id, clientSecret }),
+      new RegExp(`with a client secret of app ${id} in tenant contoso\\.onmicrosoft\\.com\\.$`)
+    ],
+    [
+      // The SDK takes it: it has but letters, digits, dots and dashes.
+      "a secret as the tenant",
+      () => KeyVaultCredential.clientSecret({ tenantId: "fake-secret-0.1", clientId: id, clientSecret }),
+      new RegExp(`with a client secret of app ${id}\\.$`)
+    ],
+    [
+      "the secret as the id of a managed identity",
+      () => KeyVaultCredential.managedIdentity({ clientId: secret }),
+      /with a user-assigned managed identity\.$/
+    ],
+    [
+      "the id of a managed identity",
+      () => KeyVaultCredential.managedIdentity({ clientId: id }),
+      new RegExp(`with the managed identity ${id}\\.$`)
+    ]
+  ])("of the credential no more than ids, given %s", ([, credential, text]) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const { lines, layer } = logged()
+      yield* vault.script([Fault.always(Fault.reset)])
+      yield* Effect.provide(
+        reason,
+        provider((_) => ({ credential: credential(_.tenantId), retry: { attempts: 1 } })).pipe(Layer.provide(layer))
+      )
+      assert.strictEqual(lines.length, 1)
+      assert.match(lines[0]?.text.split(" Cause")[0] ?? "", text)
+      assert.notMatch(JSON.stringify(lines), /fake-secret/)
+    }).pipe(Effect.provide(fresh))
+  )
+
   it.effect("once a day that a secret expires within 30 days", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault

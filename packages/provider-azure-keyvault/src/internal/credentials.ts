@@ -12,20 +12,27 @@ export type Kind = KeyVaultCredential["_tag"] | "Given"
 
 export const kindOf = (choice: Choice): Kind => ("_tag" in choice ? choice._tag : "Given")
 
-/** For the log: an id is no secret. */
+const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
+const domain = /^([0-9a-z-]{1,63}\.)+[a-z]{2,63}$/i
+
+/** What is no id may be the secret, with both swapped: it is left out. */
+const app = ({ clientId, tenantId }: { readonly clientId: string; readonly tenantId: string }): string =>
+  (guid.test(clientId) ? ` of app ${clientId}` : "") +
+  (guid.test(tenantId) || domain.test(tenantId) ? ` in tenant ${tenantId}` : "")
+
+/** For the log. */
 export const describe = (choice: Choice): string => {
   if (!("_tag" in choice)) return "a credential that the program gave"
   switch (choice._tag) {
     case "ManagedIdentity":
-      return choice.clientId === undefined
-        ? "the system-assigned managed identity"
-        : `the managed identity ${choice.clientId}`
+      if (choice.clientId === undefined) return "the system-assigned managed identity"
+      return guid.test(choice.clientId) ? `the managed identity ${choice.clientId}` : "a user-assigned managed identity"
     case "WorkloadIdentity":
       return "the workload identity of this pod"
     case "ClientSecret":
-      return `a client secret of app ${choice.clientId} in tenant ${choice.tenantId}`
+      return `a client secret${app(choice)}`
     case "ClientCertificate":
-      return `a client certificate of app ${choice.clientId} in tenant ${choice.tenantId}`
+      return `a client certificate${app(choice)}`
     case "AzureCli":
       return "the login of the Azure CLI"
     case "DefaultAzure":
