@@ -20,7 +20,7 @@ export interface RetryPolicy {
   readonly attempts: number
   /** The limit of one attempt, from connecting to the last byte of the body. */
   readonly attemptTimeout: Duration.Duration
-  /** The limit of all attempts and the pauses between them. */
+  /** The limit of all attempts and the pauses between them; a pause that would outlast it is not begun. */
   readonly totalTimeout: Duration.Duration
   /** The pause before the second attempt; it doubles with each further one, and is jittered (80–120 %). */
   readonly baseDelay: Duration.Duration
