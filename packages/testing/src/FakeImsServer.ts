@@ -24,6 +24,7 @@ import type * as Redacted from "effect/Redacted"
 import * as FakeIms from "./FakeIms.ts"
 import { makeAdjustableClock } from "./internal/adjustableClock.ts"
 import { isAdmin, makeAdmin, refuse } from "./internal/admin.ts"
+import { trackConnections } from "./internal/connections.ts"
 import { make, makeControls } from "./internal/controls.ts"
 import { hostsOf, whyNotRemote } from "./internal/hosts.ts"
 
@@ -100,6 +101,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         try: () => (tls === undefined ? createHttpServer() : createHttpsServer(tls)),
         catch: (cause) => serveError(`The certificate or its key can't be used: ${cause}`)
       })
+      const endConnections = trackConnections(listener)
       const server = yield* NodeHttpServer.make(() => listener, { host, port })
       const address = new URL(HttpServer.formatAddress(server.address))
       if (options.publicHost !== undefined) address.hostname = options.publicHost
@@ -144,7 +146,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         )
       )
       // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
-      yield* Effect.addFinalizer(() => Effect.sync(() => listener.closeAllConnections()))
+      yield* Effect.addFinalizer(() => endConnections)
       return Context.make(FakeIms.FakeIms, controls).pipe(Context.add(Environment.Environment, environment))
     })
   )

@@ -27,6 +27,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as FakeKeyVault from "./FakeKeyVault.ts"
 import { selfSigned } from "./internal/certificate.ts"
+import { trackConnections } from "./internal/connections.ts"
 
 /**
  * @category models
@@ -83,10 +84,9 @@ export const layer = (
     Effect.gen(function* () {
       const host = options?.host ?? "127.0.0.1"
       const tls = options?.tls ?? selfSigned([host, "127.0.0.1", "localhost"])
-      const server = yield* NodeHttpServer.make(() => (tls === false ? createHttpServer() : createHttpsServer(tls)), {
-        host,
-        port: options?.port ?? 0
-      })
+      const listener = tls === false ? createHttpServer() : createHttpsServer(tls)
+      const endConnections = trackConnections(listener)
+      const server = yield* NodeHttpServer.make(() => listener, { host, port: options?.port ?? 0 })
       const url = HttpServer.formatAddress(server.address).replace(/^http:/, tls === false ? "http:" : "https:")
       const { handler, controls } = yield* FakeKeyVault.make(options, {
         url,
@@ -102,6 +102,8 @@ export const layer = (
           Effect.interruptible
         )
       )
+      // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
+      yield* Effect.addFinalizer(() => endConnections)
       return Context.make(FakeKeyVault.FakeKeyVault, controls).pipe(
         Context.add(Endpoint, { url, certificate: tls === false ? undefined : tls.cert })
       )
