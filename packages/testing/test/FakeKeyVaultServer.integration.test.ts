@@ -1,7 +1,9 @@
 import { execFile } from "node:child_process"
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { get as httpGet, type IncomingMessage } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
 import { ClientSecretCredential } from "@azure/identity"
 import { assert, describe, it } from "@effect/vitest"
@@ -54,8 +56,36 @@ const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: str
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
 
+/** The status and JSON of the answer to a request for this target, which may be no URL. */
+const getTarget = (server: string, target: string) =>
+  Effect.promise(async () => {
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      httpGet(server, { path: target }, resolve).on("error", reject)
+    })
+    return [response.statusCode, JSON.parse(await text(response))]
+  })
+
 describe("FakeKeyVault on a socket", () => {
   vaultContract(it.live, served, wiring)
+
+  it.live.each(["//", "http://[", "*"])("has nothing at %s", (target) =>
+    Effect.gen(function* () {
+      const { url } = yield* FakeKeyVaultServer.Endpoint
+      const error = { code: "NotFound", message: "The fake has no such route." }
+      assert.deepStrictEqual(yield* getTarget(url, target), [404, { error }])
+    }).pipe(Effect.provide(FakeKeyVaultServer.layer({ tls: false })))
+  )
+
+  it.live("tells a client its own tenant when the authority that it asks about is no URL", () =>
+    Effect.gen(function* () {
+      const { url } = yield* FakeKeyVaultServer.Endpoint
+      const { tenantId } = yield* FakeKeyVault.FakeKeyVault
+      const response = yield* HttpClient.get(`${url}/common/discovery/instance?authorization_endpoint=x`)
+      assert.deepInclude(yield* response.json, {
+        tenant_discovery_endpoint: `${url}/${tenantId}/v2.0/.well-known/openid-configuration`
+      })
+    }).pipe(Effect.provide([FakeKeyVaultServer.layer({ tls: false }), FetchHttpClient.layer]))
+  )
 
   it.live("gives a managed identity in another process its token and the secret", () =>
     Effect.gen(function* () {

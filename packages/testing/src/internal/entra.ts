@@ -174,8 +174,8 @@ export const metadataToken = (vault: Vault) => (request: Request) =>
 export const instanceDiscovery = (vault: Vault) => (request: Request) =>
   Effect.sync(() => {
     const { host } = new URL(vault.authority)
-    const endpoint = new URL(request.url, "http://fake").searchParams.get("authorization_endpoint")
-    const tenant = new URL(endpoint ?? vault.authority).pathname.split("/")[1] || vault.tenantId
+    const endpoint = new URL(request.url, "http://fake").searchParams.get("authorization_endpoint") ?? ""
+    const tenant = URL.parse(endpoint)?.pathname.split("/")[1] || vault.tenantId
     return HttpServerResponse.jsonUnsafe({
       tenant_discovery_endpoint: `${vault.authority}/${tenant}/v2.0/.well-known/openid-configuration`,
       "api-version": "1.1",

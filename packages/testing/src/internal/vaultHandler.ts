@@ -31,7 +31,8 @@ export const makeVaultHandler = (vault: Vault, hosts: ReadonlyArray<Host>) => {
     ["metadata", "GET", /^\/metadata\/identity\/oauth2\/token\/?$/, metadataToken(vault)]
   ]
   return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-    const { pathname } = new URL(request.url, vault.url)
+    // A request may ask for what is no URL: `//`, `http://[`.
+    const pathname = URL.parse(request.url, vault.url)?.pathname ?? ""
     const route = routes.find(
       ([host, method, path]) => hosts.includes(host) && method === request.method && path.test(pathname)
     )
