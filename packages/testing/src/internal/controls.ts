@@ -153,7 +153,9 @@ export const makeControls = (fake: Fake, environment: Environment.Environment): 
     maxConcurrent: Effect.sync(() => Math.max(0, ...known.journal.map((entry) => entry.concurrency))),
     awaitRequest: (route, n = 1) => fake.arrival(route, n),
     reset: Effect.sync(() => {
-      for (const collection of [known.apps, known.iTwins, known.issued, known.revoked]) collection.clear()
+      for (const collection of [known.apps, known.iTwins, known.issued, known.revoked, known.byRoute]) {
+        collection.clear()
+      }
       for (const script of known.scripts.values()) script.clear()
       known.journal.length = 0
     })

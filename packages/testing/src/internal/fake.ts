@@ -1,5 +1,4 @@
 // The one handler behind every way to serve the fake: routes, each journaled and open to its script of faults.
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -41,12 +40,6 @@ export interface Fake {
   readonly arrival: (route: string, n: number) => Effect.Effect<Journal.Entry>
 }
 
-interface Waiter {
-  readonly route: string
-  readonly n: number
-  readonly deferred: Deferred.Deferred<Journal.Entry>
-}
-
 const describe = (fault: Fault): string =>
   fault._tag === "Respond" ? `fault: ${fault.status}` : `fault: ${fault._tag.toLowerCase()}`
 
@@ -70,18 +63,16 @@ const notFound: Handle = (_request, entry) =>
   Effect.succeed(apiError(entry, 404, "ResourceNotFound", "The fake has no such route."))
 
 export const makeFake = Effect.fnUntraced(function* (state: State): Effect.fn.Return<Fake> {
-  let waiters: ReadonlyArray<Waiter> = []
-
-  const nth = ({ route, n }: Pick<Waiter, "route" | "n">) =>
-    state.journal.filter((entry) => entry.route === route)[n - 1]
-
-  const arrived = () => {
-    waiters = waiters.filter((waiter) => {
-      const entry = nth(waiter)
-      if (entry === undefined) return true
-      Deferred.doneUnsafe(waiter.deferred, Effect.succeed(entry))
-      return false
-    })
+  const record = (entry: Entry) => {
+    state.journal.push(entry)
+    const same = state.byRoute.get(entry.route) ?? []
+    state.byRoute.set(entry.route, same)
+    const n = same.push(entry)
+    for (const waiter of state.waiting) {
+      if (waiter.route !== entry.route || waiter.n !== n) continue
+      state.waiting.delete(waiter)
+      waiter.resume(Effect.succeed(entry))
+    }
   }
 
   /** Journals the request, and lets the route's script strike it. */
@@ -89,8 +80,7 @@ export const makeFake = Effect.fnUntraced(function* (state: State): Effect.fn.Re
     Effect.suspend(() => {
       state.inFlight++
       const entry = openEntry(state, request)
-      state.journal.push(entry)
-      arrived()
+      record(entry)
       const fault = script?.next()
       const normal = Effect.flatMap(HttpRouter.params, (params) => handle(request, entry, params, fault))
       return strike(fault, state.clock, normal).pipe(
@@ -153,12 +143,12 @@ export const makeFake = Effect.fnUntraced(function* (state: State): Effect.fn.Re
     script: (route) => state.scripts.get(route),
     routes: () => [...state.scripts.keys()],
     arrival: (route, n) =>
-      Effect.suspend(() => {
-        const entry = nth({ route, n })
-        if (entry !== undefined) return Effect.succeed(entry)
-        const waiter = { route, n, deferred: Deferred.makeUnsafe<Journal.Entry>() }
-        waiters = [...waiters, waiter]
-        return Deferred.await(waiter.deferred)
+      Effect.callback((resume) => {
+        const entry = state.byRoute.get(route)?.[n - 1]
+        if (entry !== undefined) return resume(Effect.succeed(entry))
+        const waiter = { route, n, resume }
+        state.waiting.add(waiter)
+        return Effect.sync(() => state.waiting.delete(waiter))
       })
   }
 })

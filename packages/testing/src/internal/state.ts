@@ -2,6 +2,7 @@
 // control service shows it to the test.
 import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
 import type * as Clock from "effect/Clock"
+import type * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Journal from "../Journal.ts"
 import type { Profile } from "../Profile.ts"
@@ -52,6 +53,13 @@ export interface ITwin {
 /** An entry of the journal while it is being written. */
 export type Entry = { -readonly [K in keyof Journal.Entry]: Journal.Entry[K] }
 
+/** A test that waits for the n-th request to a route. */
+export interface Waiter {
+  readonly route: string
+  readonly n: number
+  readonly resume: (entry: Effect.Effect<Journal.Entry>) => void
+}
+
 export interface State {
   readonly clock: Clock.Clock
   readonly entropy: Entropy
@@ -67,6 +75,9 @@ export interface State {
   readonly issued: Map<string, string>
   readonly revoked: Set<string>
   readonly journal: Array<Entry>
+  /** The same entries, each route's by itself. */
+  readonly byRoute: Map<string, Array<Entry>>
+  readonly waiting: Set<Waiter>
   readonly scripts: Map<string, Script>
   inFlight: number
 }
@@ -83,6 +94,8 @@ export const makeState = (
   issued: new Map(),
   revoked: new Set(),
   journal: [],
+  byRoute: new Map(),
+  waiting: new Set(),
   scripts: new Map(),
   inFlight: 0
 })

@@ -1,6 +1,5 @@
 // What the fake Key Vault knows: its secrets and their versions, who may read them, and what happened to it.
 import * as Clock from "effect/Clock"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import { type Entropy, uuid } from "./entropy.ts"
 import { makeKey, type SigningKey } from "./jwt.ts"
@@ -48,6 +47,12 @@ export interface TokenRequest {
   outcome: string
 }
 
+/** A test that waits until there were so many reads. */
+export interface Waiter {
+  readonly count: number
+  readonly resume: (reached: Effect.Effect<void>) => void
+}
+
 export interface Vault {
   readonly clock: Clock.Clock
   readonly entropy: Entropy
@@ -65,7 +70,7 @@ export interface Vault {
   readonly scripts: Readonly<Record<Route, Script>>
   readonly reads: Array<Read>
   readonly tokenRequests: Array<TokenRequest>
-  readonly waiting: Array<{ readonly count: number; readonly reached: Deferred.Deferred<void> }>
+  readonly waiting: Set<Waiter>
   /** The tokens that were issued or accepted so far, and those that are refused from now on, by their `jti`. */
   readonly known: Set<string>
   readonly revoked: Set<string>
@@ -95,7 +100,7 @@ export const makeVault = (options: {
       scripts: { secret: makeScript(clock), token: makeScript(clock), metadata: makeScript(clock) },
       reads: [],
       tokenRequests: [],
-      waiting: [],
+      waiting: new Set(),
       known: new Set(),
       revoked: new Set(),
       denial: undefined,
@@ -127,8 +132,10 @@ export const findVersion = (vault: Vault, name: string, id: string | undefined):
 
 export const recordRead = (vault: Vault, read: Read): Read => {
   vault.reads.push(read)
-  for (const { count, reached } of vault.waiting) {
-    if (vault.reads.length >= count) Deferred.doneUnsafe(reached, Effect.void)
+  for (const waiter of vault.waiting) {
+    if (vault.reads.length < waiter.count) continue
+    vault.waiting.delete(waiter)
+    waiter.resume(Effect.void)
   }
   return read
 }

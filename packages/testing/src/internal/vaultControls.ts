@@ -1,6 +1,5 @@
 // The test's hands on the fake Key Vault.
 import type * as DateTime from "effect/DateTime"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { FakeKeyVault } from "../FakeKeyVault.ts"
@@ -75,10 +74,10 @@ export const makeControls = (vault: Vault, httpClient: PipelineClient): Omit<Fak
   journal: Effect.sync(() => vault.reads.map((read) => ({ ...read }))),
   tokenRequests: Effect.sync(() => vault.tokenRequests.map((request) => ({ ...request }))),
   awaitRequests: (count) =>
-    Effect.suspend(() => {
-      if (vault.reads.length >= count) return Effect.void
-      const reached = Deferred.makeUnsafe<void>()
-      vault.waiting.push({ count, reached })
-      return Deferred.await(reached)
+    Effect.callback((resume) => {
+      if (vault.reads.length >= count) return resume(Effect.void)
+      const waiter = { count, resume }
+      vault.waiting.add(waiter)
+      return Effect.sync(() => vault.waiting.delete(waiter))
     })
 })
