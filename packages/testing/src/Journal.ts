@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import { formatInstant } from "./internal/instant.ts"
 
 /**
  * One request. It is filled in while it is served.
@@ -33,7 +34,7 @@ export interface Entry {
 }
 
 const columns: ReadonlyArray<readonly [string, (entry: Entry) => string]> = [
-  ["at", (entry) => new Date(entry.at).toISOString()],
+  ["at", (entry) => formatInstant(entry.at)],
   ["request", (entry) => entry.route],
   ["status", (entry) => String(entry.status ?? "-")],
   ["outcome", (entry) => entry.outcome],
@@ -50,7 +51,7 @@ const columns: ReadonlyArray<readonly [string, (entry: Entry) => string]> = [
  */
 export const format = (entries: ReadonlyArray<Entry>): string => {
   const rows = [columns.map(([title]) => title), ...entries.map((entry) => columns.map(([, cell]) => cell(entry)))]
-  const widths = columns.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  const widths = columns.map((_, column) => rows.reduce((width, row) => Math.max(width, row[column]?.length ?? 0), 0))
   return rows
     .map((row) =>
       row

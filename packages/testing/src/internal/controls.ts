@@ -150,7 +150,7 @@ export const makeControls = (fake: Fake, environment: Environment.Environment): 
               message: `Expected ${n} token requests, and there were ${requests.length}:\n${Journal.format(known.journal)}`
             })
       ),
-    maxConcurrent: Effect.sync(() => Math.max(0, ...known.journal.map((entry) => entry.concurrency))),
+    maxConcurrent: Effect.sync(() => known.journal.reduce((most, entry) => Math.max(most, entry.concurrency), 0)),
     awaitRequest: (route, n = 1) => fake.arrival(route, n),
     reset: Effect.sync(() => {
       for (const collection of [known.apps, known.iTwins, known.issued, known.revoked, known.byRoute]) {

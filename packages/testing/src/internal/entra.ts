@@ -6,6 +6,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { ConnectionReset } from "./connectionReset.ts"
 import { uuid } from "./entropy.ts"
+import { formatInstant } from "./instant.ts"
 import { signJwt } from "./jwt.ts"
 import { strike } from "./script.ts"
 import { nowSeconds, type TokenRequest, type Vault } from "./vault.ts"
@@ -53,7 +54,7 @@ const entraError = (
       error,
       error_description: `AADSTS${code}: ${description}`,
       error_codes: [code],
-      timestamp: new Date(vault.clock.currentTimeMillisUnsafe()).toISOString(),
+      timestamp: formatInstant(vault.clock.currentTimeMillisUnsafe()),
       trace_id: uuid(vault.entropy),
       correlation_id: uuid(vault.entropy)
     },

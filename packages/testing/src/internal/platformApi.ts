@@ -4,6 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { apiError, json } from "./answer.ts"
+import { formatInstant } from "./instant.ts"
 import { credentialsOf, type Entry, hasIdentity, type State } from "./state.ts"
 import { checkToken, list, type ValidToken } from "./tokens.ts"
 
@@ -73,7 +74,7 @@ export const usersMe = (state: State) =>
         country: null,
         language: "en",
         // The platform writes seven fractional digits.
-        createdDateTime: new Date(app.createdAt).toISOString().replace("Z", "0000Z")
+        createdDateTime: formatInstant(app.createdAt).replace("Z", "0000Z")
       }
     })
   })

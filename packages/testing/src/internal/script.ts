@@ -35,7 +35,7 @@ export const makeScript = (clock: Clock.Clock): Script => {
       clock.currentTimeMillisUnsafe() >= since + Duration.toMillis(step.forDuration))
   return {
     add: (added) => {
-      steps.push(...added.map((step) => ({ step, passed: 0, struck: 0, since: undefined })))
+      for (const step of added) steps.push({ step, passed: 0, struck: 0, since: undefined })
     },
     clear: () => {
       steps = []

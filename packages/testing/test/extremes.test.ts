@@ -1,0 +1,80 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Environment } from "@effect-itwin/core"
+import { FakeIms, FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
+import { Clock, Effect } from "effect"
+import { TestClock } from "effect/testing"
+import { make, makeControls } from "../src/internal/controls.ts"
+import { makeScript } from "../src/internal/script.ts"
+import { getMe, register, tokenFor } from "./contract.ts"
+
+/** More than a call can have arguments. */
+const many = 150_000
+
+const entry: Journal.Entry = {
+  at: 0,
+  route: "GET /users/me",
+  correlationId: "fake",
+  concurrency: 1,
+  form: {},
+  clientId: undefined,
+  authentication: undefined,
+  secretVersion: undefined,
+  status: 200,
+  outcome: "ok"
+}
+
+describe("a fake with a long history", () => {
+  it("shows its journal as a table, each column as wide as its widest cell", () => {
+    const entries = Array.from({ length: many }, () => entry)
+    const lines = Journal.format([...entries, { ...entry, route: "GET /much/longer" }]).split("\n")
+    assert.strictEqual(lines.length, many + 2)
+    assert.strictEqual(lines[0]?.indexOf("status"), lines.at(-1)?.indexOf("200"))
+  })
+
+  it.effect("knows how many requests it served at once", () =>
+    Effect.gen(function* () {
+      const { tokenEndpoint, apiBaseUrl } = Environment.production
+      const fake = yield* make(undefined, { issuer: tokenEndpoint, apiBaseUrl, algorithm: "EdDSA", seed: "s" })
+      const { maxConcurrent } = makeControls(fake, Environment.production)
+      assert.strictEqual(yield* maxConcurrent, 0)
+      for (let i = 0; i < many; i++) fake.state.journal.push({ ...entry, concurrency: i === 7 ? 3 : 1 })
+      assert.strictEqual(yield* maxConcurrent, 3)
+    })
+  )
+
+  it.effect("takes a script of as many steps", () =>
+    Effect.gen(function* () {
+      const script = makeScript(yield* Clock.Clock)
+      script.add(Array.from({ length: many }, () => Fault.once(Fault.hang)))
+      assert.strictEqual(script.unused().length, many)
+    })
+  )
+})
+
+describe("a fake whose clock stands beyond the years of a Date", () => {
+  const beyond = 9_000_000_000_000_000
+
+  it.effect("serves a user, and shows its journal", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(beyond)
+      const { status, body } = yield* getMe(`Bearer ${yield* tokenFor(yield* register())}`)
+      assert.strictEqual(status, 200)
+      assert.strictEqual(body.user.createdDateTime, String(beyond))
+      const fake = yield* FakeIms.FakeIms
+      assert.match(Journal.format(yield* fake.journal), /^9000000000000000 +GET \/users\/me +200/m)
+    }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+
+  it.effect("refuses a token for the vault as ever", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(beyond)
+      const { httpClient, tenantId } = yield* FakeKeyVault.FakeKeyVault
+      const url = `https://login.microsoftonline.com/${tenantId}/oauth2/v2.0/token`
+      const { status, bodyAsText } = yield* Effect.promise(() =>
+        httpClient.sendRequest({ url, method: "POST", headers: [], body: "grant_type=client_credentials" })
+      )
+      assert.isAtLeast(status, 400)
+      assert.include(JSON.parse(bodyAsText), { timestamp: String(beyond) })
+    }).pipe(Effect.provide(FakeKeyVault.layerTest()))
+  )
+})
