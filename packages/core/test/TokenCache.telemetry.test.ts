@@ -1,10 +1,23 @@
 // What operators see of the cache: metrics by name and attribute, and log lines by level.
 import { assert, describe, it } from "@effect/vitest"
 import { Scopes, type TokenCache } from "@effect-itwin/core"
-import { Fault } from "@effect-itwin/testing"
+import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Effect, Fiber, Layer, Logger, type LogLevel, Metric, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
-import { cached, down, get, hard, invalidClient, reasonOf, refresh, script, soft } from "./cacheSupport.ts"
+import {
+  backendError,
+  cached,
+  down,
+  get,
+  hard,
+  invalidClient,
+  makeBackend,
+  over,
+  reasonOf,
+  refresh,
+  script,
+  soft
+} from "./cacheSupport.ts"
 
 const at = (seconds: number) => TestClock.setTime(seconds * 1000)
 
@@ -181,6 +194,37 @@ describe("log", () => {
     }).pipe(
       Effect.provide(
         cached({ name: "named" }).pipe(
+          Layer.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All")])
+        )
+      )
+    )
+  })
+
+  it.effect("names the cache on every line, whatever it tells", () => {
+    const lines: Array<{ readonly message: string; readonly cache: unknown }> = []
+    const logger = Logger.map(Logger.formatStructured, ({ annotations, message }) => {
+      lines.push({ message: String(message), cache: annotations["itwin.auth.cache"] })
+    })
+    const backend = makeBackend()
+    return Effect.gen(function* () {
+      yield* get()
+      yield* script(Fault.once(down))
+      yield* reasonOf(refresh())
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      yield* refresh()
+      const two = yield* (yield* FakeIms.FakeIms).registerApp({ name: "Two", scopes: ["itwin-platform"] })
+      backend.answer = () => Effect.succeed(two.credentials)
+      yield* refresh()
+      for (const told of ["Obtained an", "Obtained no", "Recovered", "last credentials", "another client id"]) {
+        assert.isTrue(
+          lines.some(({ message }) => message.includes(told)),
+          told
+        )
+      }
+      for (const { cache, message } of lines) assert.strictEqual(cache, "named", message)
+    }).pipe(
+      Effect.provide(
+        over(backend, { name: "named" }).pipe(
           Layer.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All")])
         )
       )

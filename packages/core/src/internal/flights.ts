@@ -93,6 +93,7 @@ export const makeFlights = Effect.fnUntraced(function* (
       yield* Effect.ignoreCause(noted)
       return yield* exit
     }).pipe(
+      Effect.annotateLogs("itwin.auth.cache", options.name),
       Effect.withSpan("TokenCache.flight", {
         root: true,
         links,

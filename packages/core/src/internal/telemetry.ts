@@ -1,4 +1,5 @@
-// What the cache tells operators: metrics by OpenTelemetry's conventions (units in UCUM), and log lines.
+// What the cache tells operators: metrics by OpenTelemetry's conventions (units in UCUM), and log lines, which the
+// flight annotates with the cache's name.
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { AccessToken } from "../AccessToken.ts"
@@ -76,14 +77,7 @@ export const makeTelemetry = (cache: string): Telemetry => {
           (recovered
             ? Effect.logInfo("Recovered: obtained an access token")
             : Effect.logDebug("Obtained an access token")
-          ).pipe(
-            Effect.annotateLogs({
-              ...named,
-              clientId: token.clientId,
-              scopes: token.scopes,
-              expiresAt: token.expiresAt
-            })
-          )
+          ).pipe(Effect.annotateLogs({ clientId: token.clientId, scopes: token.scopes, expiresAt: token.expiresAt }))
         ],
         { discard: true }
       ),
@@ -93,7 +87,7 @@ export const makeTelemetry = (cache: string): Telemetry => {
           publish,
           took(started, now, { "error.type": error.reason._tag }),
           Metric.update(Metric.withAttributes(refreshFailures, { ...named, "error.type": error.reason._tag }), 1),
-          logFailure(now, expiry)(`Obtained no access token. ${error.message}`).pipe(Effect.annotateLogs(named))
+          logFailure(now, expiry)(`Obtained no access token. ${error.message}`)
         ],
         { discard: true }
       )
