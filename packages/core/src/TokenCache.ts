@@ -134,7 +134,10 @@ export interface Options {
    * and gets the old one if that fails; nothing runs when no caller waits, as serverless and edge runtimes want it.
    */
   readonly refresh?: "background" | "inline" | undefined
-  /** Starts the first flight when the layer is built, without waiting for it; false by default. */
+  /**
+   * Starts the first flight when the layer is built, without waiting for it; false by default. Its failure is logged as
+   * a warning and does not fail the layer.
+   */
   readonly warmUp?: boolean | undefined
 }
 
@@ -215,12 +218,12 @@ export const make: (
           if (now() < entry.hard && token.clientId === clientId) tokens.put(key, entry)
           return telemetry.obtained(token, started, now(), recovered)
         }),
-      onFailure: (key, error, started, random) =>
+      onFailure: (key, error, started, random, isAsked) =>
         Effect.suspend(() => {
           setbacks.failed(key, error, now(), random)
           const old = tokens.get(key)
           if (old !== undefined) old.isRefused = false
-          return telemetry.failed(error, started, now(), old?.expiry)
+          return telemetry.failed(error, started, now(), old?.expiry, isAsked)
         })
     }).pipe(Effect.provideService(FetchHttpClient.RequestInit, requestInit))
 

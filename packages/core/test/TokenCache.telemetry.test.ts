@@ -1,6 +1,6 @@
 // What operators see of the cache: metrics by name and attribute, and log lines by level.
 import { assert, describe, it } from "@effect/vitest"
-import { Scopes, type TokenCache } from "@effect-itwin/core"
+import { Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Effect, Fiber, Layer, Logger, type LogLevel, Metric, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
@@ -15,6 +15,7 @@ import {
   over,
   reasonOf,
   refresh,
+  route,
   script,
   soft
 } from "./cacheSupport.ts"
@@ -120,10 +121,9 @@ describe("log", () => {
       const text = String(message)
       if (/access token|client id/i.test(text)) lines.push([logLevel, text])
     })
-    const layer = cached(options).pipe(
-      Layer.provide([Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All")])
-    )
-    return { levels: () => lines.splice(0).map(([level]) => level), layer }
+    const logging = Layer.mergeAll(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All"))
+    const layer = cached(options).pipe(Layer.provide(logging))
+    return { lines, levels: () => lines.splice(0).map(([level]) => level), logging, layer }
   }
 
   it.effect("a token obtained is a matter of debugging", () => {
@@ -178,6 +178,40 @@ describe("log", () => {
       yield* reasonOf(get(Scopes.make("other")))
       assert.deepStrictEqual(levels(), ["Debug"])
     }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("a warm-up that fails is a warning without the secret, even if a caller joins it", () => {
+    const { lines, logging } = logged()
+    return Effect.gen(function* () {
+      const { credentials } = yield* SecretProvider.SecretProvider
+      const secret = Redacted.value((yield* credentials).clientSecret)
+      const body = { error: "invalid_client", error_description: `${secret} is wrong` }
+      yield* script(Fault.once(Fault.respond({ status: 401, body })))
+      const slowly = { credentials: Effect.delay(credentials, "1 second") }
+      const cache = yield* TokenCache.make({ warmUp: true }).pipe(
+        Effect.provideService(SecretProvider.SecretProvider, slowly)
+      )
+      const caller = yield* Effect.forkChild(Effect.flip(cache.get()))
+      // Twice: after a refusal the secret is read once more.
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(caller)).reason._tag, "InvalidClient")
+      assert.deepStrictEqual(
+        lines.map(([level]) => level),
+        ["Warn"]
+      )
+      assert.include(lines[0]?.[1], "is wrong")
+      assert.notInclude(lines[0]?.[1], secret)
+    }).pipe(Effect.scoped, Effect.provide([logging, FakeIms.layerTest()]))
+  })
+
+  it.effect("a warm-up that the end of the program cuts off is no failure", () => {
+    const { levels, logging } = logged()
+    return Effect.gen(function* () {
+      yield* script(Fault.once(Fault.hang))
+      const fake = yield* FakeIms.FakeIms
+      yield* Effect.scoped(Effect.andThen(TokenCache.make({ warmUp: true }), fake.awaitRequest(route)))
+      assert.deepStrictEqual(levels(), [])
+    }).pipe(Effect.provide([logging, FakeIms.layerTest()]))
   })
 
   it.effect("names the cache and the client, and no token", () => {

@@ -21,11 +21,12 @@ export interface Flights {
   readonly isFlying: (key: Scopes) => boolean
   /** Waits for the flight in progress, or for one that it starts. */
   readonly join: (key: Scopes) => Effect.Effect<AccessToken, TokenError.TokenError>
-  /** Starts a flight that nobody waits for. */
+  /** Starts a flight that nobody waits for; those who join it later do not change that. */
   readonly start: (key: Scopes) => Effect.Effect<void>
 }
 
 interface Flight {
+  readonly isAsked: boolean
   readonly landed: Deferred.Deferred<AccessToken, TokenError.TokenError>
   /** There from its first step on, which runs as it is started. */
   span: Tracer.Span | undefined
@@ -39,11 +40,13 @@ export interface Options {
   readonly run: (key: Scopes) => Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient>
   /** Both run before those who wait go on; `started` in epoch milliseconds, `random` in [0, 1). */
   readonly onSuccess: (key: Scopes, token: AccessToken, started: number, random: number) => Effect.Effect<void>
+  /** `isAsked`: it was started by one who waits, and will see the error. */
   readonly onFailure: (
     key: Scopes,
     error: TokenError.TokenError,
     started: number,
-    random: number
+    random: number,
+    isAsked: boolean
   ) => Effect.Effect<void>
 }
 
@@ -88,7 +91,7 @@ export const makeFlights = Effect.fnUntraced(function* (
       const random = yield* Random.next
       const noted = Exit.isSuccess(exit)
         ? options.onSuccess(key, exit.value, started, random)
-        : Effect.flatMap(Effect.flip(exit), (error) => options.onFailure(key, error, started, random))
+        : Effect.flatMap(Effect.flip(exit), (error) => options.onFailure(key, error, started, random, flight.isAsked))
       // What tells of it may break, such as a logger of the program: the outcome is the same.
       yield* Effect.ignoreCause(noted)
       return yield* exit
@@ -113,13 +116,13 @@ export const makeFlights = Effect.fnUntraced(function* (
     )
 
   /** The flight in progress, or a new one. It is registered before its first step: that may ask for the key itself. */
-  const flightOf = (key: Scopes, context: Context.Context<never>): Flight => {
+  const flightOf = (key: Scopes, context: Context.Context<never>, isAsked: boolean): Flight => {
     const current = flights.get(key)
     if (current !== undefined) {
       current.span?.addLinks(linkOf(current, context))
       return current
     }
-    const flight: Flight = { landed: Deferred.makeUnsafe(), span: undefined, askers: new Set() }
+    const flight: Flight = { isAsked, landed: Deferred.makeUnsafe(), span: undefined, askers: new Set() }
     if (isClosed) {
       Deferred.doneUnsafe(flight.landed, Effect.fail(fail(new TokenError.Closed({}))))
       return flight
@@ -133,8 +136,8 @@ export const makeFlights = Effect.fnUntraced(function* (
     isClosed: () => isClosed,
     isFlying: (key) => flights.has(key),
     join: (key) =>
-      Effect.contextWith((context: Context.Context<never>) => Deferred.await(flightOf(key, context).landed)),
+      Effect.contextWith((context: Context.Context<never>) => Deferred.await(flightOf(key, context, true).landed)),
     start: (key) =>
-      Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => void flightOf(key, context)))
+      Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => void flightOf(key, context, false)))
   }
 })

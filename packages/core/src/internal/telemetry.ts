@@ -31,9 +31,9 @@ const timeToExpiry = Metric.gauge("itwin.auth.token.time_to_expiry", {
 /** Errors are logged as such when the token at hand has no more than this left. */
 const urgentMillis = 2 * 60_000
 
-/** Who waits for a first token sees the error; a renewal that fails is seen by nobody else. */
-const logFailure = (now: number, expiry: number | undefined) => {
-  if (expiry === undefined) return Effect.logDebug
+/** Who asked for a first token sees the error; that of a renewal, or of the warm-up, is seen by nobody else. */
+const logFailure = (now: number, expiry: number | undefined, isAsked: boolean) => {
+  if (expiry === undefined) return isAsked ? Effect.logDebug : Effect.logWarning
   return now >= expiry - urgentMillis ? Effect.logError : Effect.logWarning
 }
 
@@ -41,7 +41,13 @@ export interface Telemetry {
   /** Counts without an effect, for the hot path; published with the next flight. */
   readonly count: (result: "hit" | "stale" | "miss") => void
   readonly obtained: (token: AccessToken, started: number, now: number, recovered: boolean) => Effect.Effect<void>
-  readonly failed: (error: TokenError, started: number, now: number, expiry: number | undefined) => Effect.Effect<void>
+  readonly failed: (
+    error: TokenError,
+    started: number,
+    now: number,
+    expiry: number | undefined,
+    isAsked: boolean
+  ) => Effect.Effect<void>
 }
 
 export const makeTelemetry = (cache: string): Telemetry => {
@@ -81,13 +87,13 @@ export const makeTelemetry = (cache: string): Telemetry => {
         ],
         { discard: true }
       ),
-    failed: (error, started, now, expiry) =>
+    failed: (error, started, now, expiry, isAsked) =>
       Effect.all(
         [
           publish,
           took(started, now, { "error.type": error.reason._tag }),
           Metric.update(Metric.withAttributes(refreshFailures, { ...named, "error.type": error.reason._tag }), 1),
-          logFailure(now, expiry)(`Obtained no access token. ${error.message}`)
+          logFailure(now, expiry, isAsked)(`Obtained no access token. ${error.message}`)
         ],
         { discard: true }
       )
