@@ -276,18 +276,22 @@ describe("ITwinHttpClient", () => {
 
   it.effect("turns a defect amid a body into a failure that holds nothing of it", () => {
     const script = answering(json({}))
-    const text = { get: () => Effect.die(new Error(`Bearer ${token}`)) }
+    const defect = new Error(`Bearer ${token}`)
+    const text = { get: () => Effect.die(defect) }
+    const stream = { get: () => Stream.die(defect) }
     const dying = HttpClient.transformResponse(
       script.client,
       Effect.map((response) =>
-        response.request.url.includes("connect/token") ? response : Object.create(response, { text })
+        response.request.url.includes("connect/token") ? response : Object.create(response, { text, stream })
       )
     )
     return Effect.gen(function* () {
       const response = yield* get("/x")
-      const exit = yield* Effect.exit(response.text)
-      assert.include(String(exit), "failed with a defect")
-      assert.notInclude(inspect(exit, { showHidden: true, depth: 20 }), token)
+      for (const read of [response.text, Stream.runDrain(response.stream), ITwinApiError.fromResponse(response)]) {
+        const exit = yield* Effect.exit(read)
+        assert.include(String(exit), "failed with a defect")
+        assert.notInclude(inspect(exit, { showHidden: true, depth: 20 }), token)
+      }
     }).pipe(
       Effect.provide(
         ITwin.layerWith({}).pipe(

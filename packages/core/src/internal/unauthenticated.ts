@@ -135,7 +135,10 @@ class UnauthenticatedResponse extends Inspectable.Class implements HttpClientRes
     return this.#body(this.#original.upgrade)
   }
   get stream() {
-    return Stream.mapError(this.#original.stream, (failure) => this.#error(failure))
+    return this.#original.stream.pipe(
+      Stream.mapError((failure) => this.#error(failure)),
+      Stream.catchDefect(() => Stream.fail(broken(this.request)))
+    )
   }
   toJSON() {
     return { _id: "HttpClientResponse", request: this.request.toJSON(), status: this.status }
