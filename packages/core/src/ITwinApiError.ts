@@ -13,6 +13,7 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { readText } from "./internal/readText.ts"
 import { parseRetryAfter } from "./internal/retryAfter.ts"
 import { scrubCorrelationId, scrubText } from "./internal/scrub.ts"
 import { secretsOf } from "./internal/unauthenticated.ts"
@@ -258,8 +259,19 @@ const make = (response: HttpClientResponse.HttpClientResponse, reason: ITwinApiE
     correlationId: scrubCorrelationId(response.headers["x-correlation-id"], secretsOf(response))
   })
 
+/** Up to the limit; a body that was read before can't be read so again, but its text is still there. */
+const bodyOf = (response: HttpClientResponse.HttpClientResponse) =>
+  readText(response).pipe(
+    Effect.map(({ text }) => text),
+    Effect.catchCause(() => response.text)
+  )
+
 /**
  * Fails with the error that an unsuccessful response stands for.
+ *
+ * **Details**
+ *
+ * Reads no more than 256 KiB of the body. What is no envelope then is not quoted: the error tells the status alone.
  *
  * @category constructors
  * @since 0.1.0
@@ -267,7 +279,7 @@ const make = (response: HttpClientResponse.HttpClientResponse, reason: ITwinApiE
 export const fromResponse: (
   response: HttpClientResponse.HttpClientResponse
 ) => Effect.Effect<never, ITwinApiError | HttpClientError.HttpClientError> = Effect.fnUntraced(function* (response) {
-  const body = yield* response.text
+  const body = yield* bodyOf(response)
   const retryAfter = parseRetryAfter(response.headers, yield* DateTime.now)
   return yield* make(response, reasonOf(response, fieldsOf(body, secretsOf(response)), retryAfter))
 })

@@ -467,6 +467,51 @@ describe("Users.me", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
+  it.effect("goes by the status where the body is too long, and leaves the rest of it unread", () => {
+    let bytes = 0
+    let cancelled = 0
+    const said = new TextEncoder().encode('{"error":{"code":"x","message":"y"}}'.padEnd(1024))
+    const tooLong = () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => {
+            bytes += said.length
+            controller.enqueue(said)
+            if (bytes === 1024 * 1024) controller.close()
+          },
+          cancel: () => {
+            cancelled++
+          }
+        }),
+        { status: 404 }
+      )
+    return Effect.gen(function* () {
+      const bare = HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.bentley.com/users/me"), tooLong())
+      for (const failing of [Users.me, ITwinApiError.fromResponse(bare)]) {
+        bytes = 0
+        const error = yield* Effect.flip(failing)
+        assert.instanceOf(error, ITwinApiError.ITwinApiError)
+        assert.strictEqual(error.reason._tag, "NotFound")
+        assert.isUndefined(error.reason.code)
+        assert.isBelow(bytes, 300 * 1024)
+      }
+      assert.strictEqual(cancelled, 2)
+    }).pipe(Effect.provide(over(answering(tooLong))))
+  })
+
+  it.effect("quotes an answer that was read before, such as for a log", () => {
+    const body = { error: { code: "Quoted", message: "y" } }
+    return Effect.gen(function* () {
+      const answer = Response.json(body, { status: 404 })
+      const bare = HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.bentley.com/x"), answer)
+      for (const response of [yield* get("/x"), bare]) {
+        yield* response.text
+        const error = yield* Effect.flip(ITwinApiError.fromResponse(response))
+        assert.include(error.message, "Quoted")
+      }
+    }).pipe(Effect.provide(over(answering(json(body, { status: 404 })))))
+  })
+
   it.effect("does not fail on a date that can't be read, and keeps no query in an error", () => {
     const script = answering(json({ user: { id: "1", createdDateTime: "" } }), json({}, { status: 404 }))
     return Effect.gen(function* () {
