@@ -23,10 +23,10 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as FakeIms from "./FakeIms.ts"
 import { makeAdjustableClock } from "./internal/adjustableClock.ts"
-import { isAdmin, makeAdmin, refuse } from "./internal/admin.ts"
+import { isAdmin, makeAdmin } from "./internal/admin.ts"
 import { trackConnections } from "./internal/connections.ts"
 import { make, makeControls } from "./internal/controls.ts"
-import { hostsOf, whyNotRemote } from "./internal/hosts.ts"
+import { onlyFor, whyNotRemote } from "./internal/hosts.ts"
 
 /**
  * @category models
@@ -75,9 +75,9 @@ const serveError = (message: string) => new HttpServerError.ServeError({ cause: 
  *
  * **Gotchas**
  *
- * It answers only requests for the host it listens on (others get 421), so that no web page reaches it under a name of
- * its own. Another host than loopback fails with a `ServeError` that says why, unless `allowRemote` is set and neither
- * `seed` nor `NODE_ENV=production` is.
+ * It answers only requests for loopback and for its own host (others get 421), so that no web page reaches it under a
+ * name of its own. Another host than loopback fails with a `ServeError` that says why, unless `allowRemote` is set and
+ * neither `seed` nor `NODE_ENV=production` is.
  *
  * @category layers
  * @since 0.1.0
@@ -132,15 +132,12 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
               token: admin?.token,
               onReset: admin?.onReset?.(controls) ?? Effect.void
             })
-      const hosts = hostsOf(address, host)
-      const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
-        if (!hosts.has(request.headers.host?.toLowerCase() ?? "")) {
-          return Effect.succeed(refuse(421, `This is ${url}, and it answers for no other host.`))
-        }
-        return adminApi !== undefined && isAdmin(request) ? adminApi : fake.all
-      })
+      const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
+        adminApi !== undefined && isAdmin(request) ? adminApi : fake.all
+      )
       yield* server.serve(
         app.pipe(
+          onlyFor(address, host),
           Effect.map(HttpServerResponse.setHeader("x-fake-ims", "1")),
           Effect.catchTag("ConnectionReset", () => Effect.andThen(resetConnection, Effect.interrupt))
         )

@@ -28,6 +28,7 @@ import * as Layer from "effect/Layer"
 import * as FakeKeyVault from "./FakeKeyVault.ts"
 import { selfSigned } from "./internal/certificate.ts"
 import { trackConnections } from "./internal/connections.ts"
+import { onlyFor } from "./internal/hosts.ts"
 
 /**
  * @category models
@@ -74,6 +75,11 @@ const reset = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
  * The challenge names the server's own token endpoint, not Microsoft's, so that no client takes a fake's client secret
  * there. Ids and secrets are random unless a `seed` is given. Each answer says `X-Fake-Key-Vault: 1`.
  *
+ * **Gotchas**
+ *
+ * It answers only requests for loopback and for the host it listens on (others get 421), so that no web page reaches it
+ * under a name of its own.
+ *
  * @category layers
  * @since 0.1.0
  */
@@ -96,6 +102,7 @@ export const layer = (
       })
       yield* server.serve(
         handler.pipe(
+          onlyFor(new URL(url), host),
           Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1")),
           Effect.catchTag("ConnectionReset", () => reset),
           // Handlers run uninterruptible by default: one that hangs would outlive its client, and then the server.

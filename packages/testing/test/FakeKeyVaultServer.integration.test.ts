@@ -10,6 +10,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
+import { call } from "./bin.ts"
 import { vaultContract, type Wiring } from "./vaultContract.ts"
 
 const served = Layer.suspend(() => FakeKeyVaultServer.layer())
@@ -129,5 +130,32 @@ describe("FakeKeyVault on a socket", () => {
       assert.strictEqual(unheaded.status, 400)
       assert.strictEqual((yield* HttpClient.get(`${url}/keys/k`)).status, 404)
     }).pipe(Effect.provide([FakeKeyVaultServer.layer({ tls: false }), FetchHttpClient.layer]))
+  )
+
+  it.live("answers for its own host only, on every route", () =>
+    Effect.gen(function* () {
+      const { url } = yield* FakeKeyVaultServer.Endpoint
+      const { journal, tokenRequests } = yield* FakeKeyVault.FakeKeyVault
+      const { port } = new URL(url)
+      const routes = [
+        "GET /secrets/itwin?api-version=7.6",
+        "POST /tenant/oauth2/v2.0/token",
+        "GET /common/discovery/instance",
+        "GET /tenant/v2.0/.well-known/openid-configuration",
+        "GET /metadata/identity/oauth2/token?resource=r",
+        "GET /no/such/route"
+      ]
+      for (const route of routes) {
+        for (const host of ["example.com", `example.com:${port}`, "127.0.0.1", "localhost:1"]) {
+          const answer = yield* call(url, route, { headers: { host } })
+          assert.strictEqual(answer.status, 421, `${route} for ${host}`)
+          assert.include(answer.body.message, url)
+        }
+      }
+      assert.deepStrictEqual([yield* journal, yield* tokenRequests], [[], []])
+      for (const host of [`127.0.0.1:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {
+        assert.strictEqual((yield* call(url, "GET /common/discovery/instance", { headers: { host } })).status, 200)
+      }
+    }).pipe(Effect.provide(FakeKeyVaultServer.layer({ tls: false })))
   )
 })

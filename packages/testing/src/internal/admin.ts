@@ -32,7 +32,7 @@ type Response = HttpServerResponse.HttpServerResponse
 
 class Refusal extends Data.TaggedError("Refusal")<{ readonly status: number; readonly message: string }> {}
 
-export const refuse = (status: number, message: string, headers?: Record<string, string>): Response =>
+const refuse = (status: number, message: string, headers?: Record<string, string>): Response =>
   HttpServerResponse.jsonUnsafe({ message }, { status, headers: { ...headers } })
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest()

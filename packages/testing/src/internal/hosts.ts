@@ -1,5 +1,8 @@
 // Who may reach the server: where it may listen, and for which `Host` it answers.
 import { isIPv4, isIPv6 } from "node:net"
+import * as Effect from "effect/Effect"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
 
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))
@@ -50,4 +53,16 @@ export const hostsOf = (url: URL, listensOn: string): ReadonlySet<string> => {
       return url.port === "" ? [host, `${host}:${url.protocol === "https:" ? 443 : 80}`] : [`${host}:${url.port}`]
     })
   )
+}
+
+/** The app, for requests to its own hosts; others get 421. */
+export const onlyFor = (url: URL, listensOn: string) => {
+  const hosts = hostsOf(url, listensOn)
+  const refusal = { message: `This is ${url.origin}, and it answers for no other host.` }
+  return <E, R>(app: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+      hosts.has(headers.host?.toLowerCase() ?? "")
+        ? app
+        : Effect.succeed(HttpServerResponse.jsonUnsafe(refusal, { status: 421 }))
+    )
 }
