@@ -41,7 +41,10 @@ export interface Options extends FakeIms.Options {
   readonly tls?: { readonly cert: string; readonly key: string } | undefined
   /** Needed to listen on another address than loopback; then the admin API needs a token. */
   readonly allowRemote?: boolean | undefined
-  /** The name by which other machines reach it: the host of its URLs. Only with `allowRemote`. */
+  /**
+   * The name or address by which other machines reach it: the host of its URLs, without scheme and port. Only with
+   * `allowRemote`.
+   */
   readonly publicHost?: string | undefined
   /**
    * Serves `/health`, and the controls as a JSON API under `/__admin`, for tests in other languages. Time can be
@@ -77,7 +80,7 @@ const serveError = (message: string) => new HttpServerError.ServeError({ cause: 
  *
  * It answers only requests for loopback and for its own host (others get 421), so that no web page reaches it under a
  * name of its own. Another host than loopback fails with a `ServeError` that says why, unless `allowRemote` is set and
- * neither `seed` nor `NODE_ENV=production` is.
+ * neither `seed` nor `NODE_ENV=production` is. So does a `publicHost` that can't be the host of a URL.
  *
  * @category layers
  * @since 0.1.0

@@ -64,6 +64,15 @@ describe("FakeIms on a socket", () => {
     })
   )
 
+  it.live("does not start under a name that it can't have", () =>
+    Effect.gen(function* () {
+      const layer = FakeImsServer.layer({ host: "0.0.0.0", allowRemote: true, publicHost: "http://fake-ims" })
+      const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+      assert.strictEqual(error._tag, "ServeError")
+      assert.include(String(error.cause), "without scheme")
+    })
+  )
+
   it.live("has no admin API unless it was asked for", () =>
     Effect.gen(function* () {
       for (const admin of [undefined, true] as const) {

@@ -10,6 +10,8 @@ const bare = {
   production: true
 }
 
+const safe = { ...bare, host: "0.0.0.0", allowRemote: true, lacksToken: false, seeded: false, production: false }
+
 describe("where the server may listen", () => {
   it.each(["127.0.0.1", "127.1.2.3", "localhost", "::1"])("%s is loopback, and always allowed", (host) => {
     assert.isUndefined(whyNotRemote({ ...bare, host }))
@@ -23,11 +25,39 @@ describe("where the server may listen", () => {
   )
 
   it("anywhere, once it is allowed, has a token, no seed, and is not in production", () => {
-    const safe = { ...bare, allowRemote: true, lacksToken: false, seeded: false, production: false }
     assert.isUndefined(whyNotRemote({ ...safe, publicHost: "fake-ims" }))
     assert.include(whyNotRemote({ ...safe, production: true }), "NODE_ENV")
     assert.include(whyNotRemote({ ...safe, lacksToken: true }), "FAKE_IMS_ADMIN_TOKEN")
     assert.include(whyNotRemote({ ...safe, seeded: true }), "seed")
+  })
+})
+
+describe("the name by which others reach the server", () => {
+  it.each(["fake-ims", "FAKE_IMS", "ims.example.com.", "bücher.example", "10.0.0.7", "[::2]"])(
+    "%s can be one",
+    (publicHost) => {
+      assert.isUndefined(whyNotRemote({ ...safe, publicHost }))
+    }
+  )
+
+  it.each([
+    "",
+    " ",
+    "a b",
+    "a\t",
+    "http://a",
+    "a:80",
+    "a/b",
+    "a?b",
+    "a#b",
+    "u@a",
+    "a\\b",
+    "a%2fb",
+    "::2",
+    "[a]",
+    "1.2.3.999"
+  ])("%j can't", (publicHost) => {
+    assert.include(whyNotRemote({ ...safe, publicHost }), `${JSON.stringify(publicHost)} is no public host`)
   })
 })
 

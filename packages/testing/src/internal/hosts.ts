@@ -7,6 +7,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."))
 
+/** What can stand between the scheme and the port of a URL, and nothing more. */
+const isUrlHost = (host: string): boolean =>
+  /^(?:[^\s:/?#@\\]+|\[[^\]]+\])$/.test(host) && URL.canParse(`http://${host}`)
+
 /** Why it may not listen there, and what to do about it; nothing if it may. */
 export const whyNotRemote = (options: {
   readonly host: string
@@ -16,9 +20,9 @@ export const whyNotRemote = (options: {
   readonly seeded: boolean
   readonly production: boolean
 }): string | undefined => {
-  const { host } = options
+  const { host, publicHost } = options
   if (isLoopback(host)) {
-    return options.publicHost === undefined
+    return publicHost === undefined
       ? undefined
       : `Only a server that others can reach has a public host: ${host} is loopback. Drop it, or listen elsewhere.`
   }
@@ -38,9 +42,15 @@ export const whyNotRemote = (options: {
       "Set an admin token with --admin-token, or in FAKE_IMS_ADMIN_TOKEN."
     )
   }
-  return options.seeded
-    ? no("its secrets and keys follow from a fixed seed, so that others could make them too", "Leave the seed out.")
-    : undefined
+  if (options.seeded) {
+    return no(
+      "its secrets and keys follow from a fixed seed, so that others could make them too",
+      "Leave the seed out."
+    )
+  }
+  return publicHost === undefined || isUrlHost(publicHost)
+    ? undefined
+    : `${JSON.stringify(publicHost)} is no public host. Give a name, or an address (IPv6 in brackets), without scheme, port or path.`
 }
 
 /** The values of the header `Host` that it answers for. Any other may be a name that a web page gave this machine. */
