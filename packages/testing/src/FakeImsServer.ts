@@ -5,8 +5,6 @@
  * @since 0.1.0
  */
 import { randomBytes } from "node:crypto"
-import { createServer as createHttpServer } from "node:http"
-import { createServer as createHttpsServer } from "node:https"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Environment from "@effect-itwin/core/Environment"
@@ -15,7 +13,7 @@ import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as HttpServer from "effect/http/HttpServer"
-import * as HttpServerError from "effect/http/HttpServerError"
+import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
@@ -24,9 +22,9 @@ import type * as Redacted from "effect/Redacted"
 import * as FakeIms from "./FakeIms.ts"
 import { makeAdjustableClock } from "./internal/adjustableClock.ts"
 import { isAdmin, makeAdmin } from "./internal/admin.ts"
-import { trackConnections } from "./internal/connections.ts"
 import { make, makeControls } from "./internal/controls.ts"
 import { onlyFor, whyNotRemote } from "./internal/hosts.ts"
+import { makeListener, serveError } from "./internal/listener.ts"
 
 /**
  * @category models
@@ -66,8 +64,6 @@ const resetConnection = Effect.flatMap(HttpServerRequest.HttpServerRequest, (req
   Effect.sync(() => void NodeHttpServerRequest.toIncomingMessage(request).socket.resetAndDestroy())
 )
 
-const serveError = (message: string) => new HttpServerError.ServeError({ cause: new FakeIms.FakeImsError({ message }) })
-
 /**
  * Starts the server and provides its controls, and the `Environment` that points to it.
  *
@@ -100,12 +96,8 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         production: Option.contains(nodeEnv, "production")
       })
       if (refused !== undefined) return yield* serveError(refused)
-      const listener = yield* Effect.try({
-        try: () => (tls === undefined ? createHttpServer() : createHttpsServer(tls)),
-        catch: (cause) => serveError(`The certificate or its key can't be used: ${cause}`)
-      })
-      const endConnections = trackConnections(listener)
-      const server = yield* NodeHttpServer.make(() => listener, { host, port })
+      const listener = yield* makeListener(tls)
+      const server = yield* NodeHttpServer.make(() => listener.server, { host, port })
       const address = new URL(HttpServer.formatAddress(server.address))
       if (options.publicHost !== undefined) address.hostname = options.publicHost
       if (tls !== undefined) address.protocol = "https"
@@ -146,7 +138,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         )
       )
       // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
-      yield* Effect.addFinalizer(() => endConnections)
+      yield* Effect.addFinalizer(() => listener.endConnections)
       return Context.make(FakeIms.FakeIms, controls).pipe(Context.add(Environment.Environment, environment))
     })
   )

@@ -14,8 +14,6 @@
  * @since 0.1.0
  */
 import { randomBytes } from "node:crypto"
-import { createServer as createHttpServer } from "node:http"
-import { createServer as createHttpsServer } from "node:https"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Context from "effect/Context"
@@ -27,15 +25,15 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as FakeKeyVault from "./FakeKeyVault.ts"
 import { selfSigned } from "./internal/certificate.ts"
-import { trackConnections } from "./internal/connections.ts"
-import { onlyFor } from "./internal/hosts.ts"
+import { isLoopback, onlyFor } from "./internal/hosts.ts"
+import { makeListener, serveError } from "./internal/listener.ts"
 
 /**
  * @category models
  * @since 0.1.0
  */
 export interface Options extends FakeKeyVault.Options {
-  /** The address to listen on; 127.0.0.1 by default. */
+  /** The address to listen on, one of loopback; 127.0.0.1 by default. */
   readonly host?: string | undefined
   /** 0, the default, takes a free port. */
   readonly port?: number | undefined
@@ -78,7 +76,7 @@ const reset = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
  * **Gotchas**
  *
  * It answers only requests for loopback and for the host it listens on (others get 421), so that no web page reaches it
- * under a name of its own.
+ * under a name of its own. Another address than loopback, and a certificate that can't be used, is a `ServeError`.
  *
  * @category layers
  * @since 0.1.0
@@ -89,10 +87,14 @@ export const layer = (
   Layer.effectContext(
     Effect.gen(function* () {
       const host = options?.host ?? "127.0.0.1"
+      if (!isLoopback(host)) {
+        return yield* serveError(
+          `The fake vault does not listen on ${host || "every address"}: it gives secrets away. Listen on 127.0.0.1.`
+        )
+      }
       const tls = options?.tls ?? selfSigned([host, "127.0.0.1", "localhost"])
-      const listener = tls === false ? createHttpServer() : createHttpsServer(tls)
-      const endConnections = trackConnections(listener)
-      const server = yield* NodeHttpServer.make(() => listener, { host, port: options?.port ?? 0 })
+      const listener = yield* makeListener(tls === false ? undefined : tls)
+      const server = yield* NodeHttpServer.make(() => listener.server, { host, port: options?.port ?? 0 })
       const url = HttpServer.formatAddress(server.address).replace(/^http:/, tls === false ? "http:" : "https:")
       const { handler, controls } = yield* FakeKeyVault.make(options, {
         url,
@@ -110,7 +112,7 @@ export const layer = (
         )
       )
       // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
-      yield* Effect.addFinalizer(() => endConnections)
+      yield* Effect.addFinalizer(() => listener.endConnections)
       return Context.make(FakeKeyVault.FakeKeyVault, controls).pipe(
         Context.add(Endpoint, { url, certificate: tls === false ? undefined : tls.cert })
       )

@@ -132,6 +132,17 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide([FakeKeyVaultServer.layer({ tls: false }), FetchHttpClient.layer]))
   )
 
+  it.live.each<readonly [FakeKeyVaultServer.Options, string]>([
+    [{ host: "0.0.0.0" }, "does not listen on 0.0.0.0: it gives secrets away"],
+    [{ host: "" }, "does not listen on every address"],
+    [{ tls: { key: "no key", cert: "no certificate" } }, "The certificate or its key can't be used"]
+  ])("does not start with %j", ([options, why]) =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Layer.build(FakeKeyVaultServer.layer(options)))
+      assert.include(String(error.cause), why)
+    }).pipe(Effect.scoped)
+  )
+
   it.live("answers for its own host only, on every route", () =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
