@@ -1,8 +1,11 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
+const vault = ["packages/provider-azure-keyvault/test/**/*.test.ts", "packages/testing/test/FakeKeyVault*.test.ts"]
+
 // `unit` runs in virtual time without a socket; `integration` opens sockets on 127.0.0.1 and starts child processes;
-// `docs` runs the tests that READMEs and guides show (scripts/extract-examples.ts writes them out).
+// `vault` is either, with the Azure SDK; `docs` runs the tests that READMEs and guides show (scripts/extract-examples.ts
+// writes them out).
 export default defineConfig({
   test: {
     // Also on two cores, of which vitest would use one.
@@ -19,15 +22,18 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
-          exclude: ["packages/*/test/**/*.integration.test.ts"]
+          exclude: ["packages/*/test/**/*.integration.test.ts", ...vault]
         }
       },
       {
         test: {
           name: "integration",
-          include: ["packages/*/test/**/*.integration.test.ts", "examples/test/**/*.test.ts"]
+          include: ["packages/*/test/**/*.integration.test.ts", "examples/test/**/*.test.ts"],
+          exclude: vault
         }
       },
+      // MSAL keeps tokens for as long as its module lives.
+      { test: { name: "vault", include: vault, isolate: true } },
       { test: { name: "docs", include: ["examples/.generated/*.test.ts"] } }
     ]
   }
