@@ -36,7 +36,7 @@ const request = measure("tokenRequest", 5)
 const imported = measure("importTime", 15)
 const size = measure("size", 1)
 const stampede = measure("stampede", 1)
-const heap = measure("heap", 1)
+const heap = measure("heap", 3)
 
 const getRatio = ratio(cached.ours, cached.yardstick)
 const requestRatio = ratio(request.ours, request.yardstick)

@@ -11,7 +11,7 @@
  *
  * @since 0.1.0
  */
-import type * as Brand from "effect/Brand"
+import * as Brand from "effect/Brand"
 import type * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
@@ -88,4 +88,6 @@ export const tokens = (scopes: Scopes): ReadonlyArray<string> => scopes.split(" 
  * @category constants
  * @since 0.1.0
  */
-export const itwinPlatform: Scopes = make("itwin-platform")
+export const itwinPlatform: Scopes =
+  // Not parsed, since it is canonical: the first parse would be a part of what importing this package costs.
+  Brand.nominal<Scopes>()("itwin-platform")
