@@ -9,6 +9,7 @@
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
@@ -259,11 +260,12 @@ const make = (response: HttpClientResponse.HttpClientResponse, reason: ITwinApiE
     correlationId: scrubCorrelationId(response.headers["x-correlation-id"], secretsOf(response))
   })
 
-/** Up to the limit; a body that was read before can't be read so again, but its text is still there. */
+/** Up to the limit; a body that was read before fails, or is empty, when it is read so again: its text is still there. */
 const bodyOf = (response: HttpClientResponse.HttpClientResponse) =>
-  readText(response).pipe(
-    Effect.map(({ text }) => text),
-    Effect.catchCause(() => response.text)
+  Effect.flatMap(Effect.exit(readText(response)), (exit) =>
+    Exit.isSuccess(exit) && exit.value.text !== ""
+      ? Effect.succeed(exit.value.text)
+      : Effect.catchCause(response.text, () => Effect.map(exit, ({ text }) => text))
   )
 
 /**

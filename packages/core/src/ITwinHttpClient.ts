@@ -150,7 +150,8 @@ export const make: (
       const answered = unauthenticated.answerOf(exit)
       if (answered?.status !== 401 || options?.retry === false || !isReplayable(prepared)) return yield* exit
       // A 401 of another site, to which the API sent us on, says nothing of the token: it never got there.
-      if (unauthenticated.urlOf(answered)?.origin !== url.value.origin) return yield* exit
+      const answeredOrigin = unauthenticated.requestUrlOf(answered)?.origin
+      if (answeredOrigin !== undefined && answeredOrigin !== url.value.origin) return yield* exit
       const refused = yield* examine(answered)
       const original = unauthenticated.response(refused.response, prepared, token.value)
       const another = refused.isCurable ? yield* cache.replace(token) : Option.none()

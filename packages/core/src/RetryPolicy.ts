@@ -9,7 +9,7 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Layer from "effect/Layer"
-import { checkMillis, checkWhole } from "./internal/options.ts"
+import { checkLimit, checkMillis, checkWhole } from "./internal/options.ts"
 
 /**
  * @category models
@@ -50,7 +50,8 @@ export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<Ret
 /**
  * The default policy with some of it changed. A limit may be `Duration.infinity`.
  *
- * Throws a `RangeError` that names the field when `attempts` is no whole number from 1 on, or a duration is negative.
+ * Throws a `RangeError` that names the field when `attempts` is no whole number from 1 on, a limit is 0, or a
+ * duration is negative.
  *
  * @category constructors
  * @since 0.1.0
@@ -63,12 +64,12 @@ export const make = (options: { readonly [K in keyof RetryPolicy]?: RetryPolicy[
     baseDelay = defaults.baseDelay,
     maxRetryAfter = defaults.maxRetryAfter
   } = options
-  const durations = { attemptTimeout, totalTimeout, baseDelay, maxRetryAfter }
   checkWhole("RetryPolicy: attempts", attempts)
-  for (const [name, duration] of Object.entries(durations)) {
-    checkMillis(`RetryPolicy: ${name}`, Duration.toMillis(duration))
-  }
-  return { attempts, ...durations }
+  checkLimit("RetryPolicy: attemptTimeout", Duration.toMillis(attemptTimeout))
+  checkLimit("RetryPolicy: totalTimeout", Duration.toMillis(totalTimeout))
+  checkMillis("RetryPolicy: baseDelay", Duration.toMillis(baseDelay))
+  checkMillis("RetryPolicy: maxRetryAfter", Duration.toMillis(maxRetryAfter))
+  return { attempts, attemptTimeout, totalTimeout, baseDelay, maxRetryAfter }
 }
 
 /**

@@ -31,7 +31,6 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import type * as Option from "effect/Option"
@@ -59,8 +58,8 @@ import * as TokenError from "./TokenError.ts"
 export interface Status {
   readonly scopes: Scopes.Scopes
   /**
-   * `fresh`: a token from memory; `stale`: a token that is due for renewal, and serves; `cooling`: no token, and IMS is
-   * not asked for a while; `empty`: no token, and the next `get` asks.
+   * `fresh`: a token from memory; `stale`: a token that is due for renewal, and serves, or that is being replaced;
+   * `cooling`: no token, and IMS is not asked for a while; `empty`: no token, and the next `get` asks.
    */
   readonly state: "fresh" | "stale" | "cooling" | "empty"
   readonly expiresAt: AccessToken["expiresAt"] | undefined
@@ -121,9 +120,9 @@ export interface Options {
   readonly soft?: Margin | undefined
   /** When callers wait for the new token: `{ ofLife: 0.1, atMost: "1 minute" }` before expiry by default. */
   readonly hard?: Margin | undefined
-  /** The part of the life by which renewal may begin earlier, at random for each token; 0.1 by default. */
+  /** The part of the life, from 0 to 1, by which renewal may begin earlier, at random for each token; 0.1 by default. */
   readonly jitter?: number | undefined
-  /** Tokens kept, one for each scope set; the least recently used goes first. 1,000 by default. */
+  /** Tokens kept, one for each scope set, at least 1; the least recently used goes first. 1,000 by default. */
   readonly maxKeys?: number | undefined
   /** How long the last credentials that gave a token serve while their backend is down; 24 h by default. */
   readonly lastKnownGood?: Duration.Input | undefined
@@ -155,7 +154,7 @@ const marginOf = (name: string, { atMost, ofLife }: Margin): thresholds.Margin =
 }
 
 /**
- * Builds a token cache that lives as long as the scope.
+ * Builds a token cache that lives as long as the scope. An option beyond its limits is a defect: a `RangeError`.
  *
  * @category constructors
  * @since 0.1.0
@@ -190,6 +189,7 @@ export const make: (
       now,
       lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
       tokenOf: (key) => tokens.get(key)?.token,
+      requestInit: yield* withoutRedirects(yield* HttpClient.HttpClient),
       onRead: (credentials) => {
         const previous = clientId
         clientId = credentials.clientId
@@ -201,7 +201,6 @@ export const make: (
       }
     })
 
-    const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
     const flights = yield* makeFlights({
       endpoint,
       name,
@@ -221,22 +220,26 @@ export const make: (
       onFailure: (key, error, started, random, isAsked) =>
         Effect.suspend(() => {
           setbacks.failed(key, error, now(), random)
-          const old = tokens.get(key)
-          if (old !== undefined) old.isRefused = false
-          return telemetry.failed(error, started, now(), old?.expiry, isAsked)
-        })
-    }).pipe(Effect.provideService(FetchHttpClient.RequestInit, requestInit))
+          return telemetry.failed(error, started, now(), tokens.get(key)?.expiry, isAsked)
+        }),
+      onEnd: (key) => {
+        const entry = tokens.get(key)
+        if (entry !== undefined) entry.isRefused = false
+      }
+    })
 
     yield* Effect.addFinalizer(() => Effect.sync(() => tokens.clear()))
 
-    /** The old token after all, if it lives and the failure may pass. */
+    /** The old token after all: if it lives and the failure may pass, or it was only held back to be replaced. */
     const oldToken = (
       key: Scopes.Scopes,
       error: TokenError.TokenError
     ): Effect.Effect<AccessToken, TokenError.TokenError> => {
       const entry = tokens.get(key)
       const mayPass = error.isRetryable || error.reason._tag === "Transport"
-      return entry !== undefined && mayPass && now() < entry.last ? entry.succeed : Effect.fail(error)
+      const at = now()
+      const serves = entry !== undefined && (mayPass ? at < entry.last : entry.issuedAt <= at && at < entry.hard)
+      return serves ? entry.succeed : Effect.fail(error)
     }
 
     const cooling = (): TokenError.TokenError | undefined => {

@@ -298,7 +298,11 @@ export const decode = (answer: Answer, question: Question): Result.Result<Access
 /** 32 hexadecimal digits. */
 const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (random) => {
   let id = ""
-  while (id.length < 32) id += (random.nextIntUnsafe() >>> 0).toString(16).padStart(8, "0")
+  while (id.length < 32) {
+    id += Math.floor(random.nextDoubleUnsafe() * 2 ** 32)
+      .toString(16)
+      .padStart(8, "0")
+  }
   return id
 })
 

@@ -155,6 +155,29 @@ describe("the flight's span", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
+  it.effect("may refuse its links: those who ask get their token", () =>
+    Effect.gen(function* () {
+      const tracer = Tracer.make({
+        span: (options) => {
+          const span = new Tracer.NativeSpan(options)
+          span.addLinks = () => {
+            throw new Error("links broke")
+          }
+          return span
+        }
+      })
+      const fake = yield* FakeIms.FakeIms
+      const cache = yield* TokenCache.make().pipe(Effect.withTracer(tracer))
+      yield* fake.script(route, Fault.once(Fault.delay("1 second")))
+      const fibers = yield* Effect.forEach(["one", "two"], (name) =>
+        Effect.forkChild(cache.get().pipe(Effect.withSpan(name)), { startImmediately: true })
+      )
+      yield* fake.awaitRequest(route)
+      yield* TestClock.adjust("1 second")
+      for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber)).tokenType, "Bearer")
+    }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
+  )
+
   it.effect("is not needed: with tracing off, tokens come", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.make()

@@ -2,10 +2,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { type AccessToken, RetryPolicy, Scopes, SecretProvider, TokenCache, TokenRequest } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Context, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
-import { HttpClient, HttpClientResponse } from "effect/http"
+import { Context, Effect, Exit, Fiber, Layer, Logger, Redacted, Scope } from "effect"
+import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { clear, down, get, makeBackend, over, pass, refresh, rotate, script } from "./cacheSupport.ts"
+import { backendError, clear, down, get, makeBackend, over, pass, refresh, rotate, script } from "./cacheSupport.ts"
 import { credentials, json, scripted, secret, tokenAnswer } from "./support.ts"
 
 const uninterruptible = Effect.uninterruptible(Effect.never)
@@ -14,13 +14,15 @@ const uninterruptible = Effect.uninterruptible(Effect.never)
 const stuck = () => new Response(new ReadableStream({ cancel: () => new Promise<void>(() => undefined) }))
 
 describe("a limit holds, and the cache closes", () => {
-  it.effect.each<readonly [string, Layer.Layer<SecretProvider.SecretProvider | HttpClient.HttpClient>]>([
+  it.effect.each<readonly [string, string, Layer.Layer<SecretProvider.SecretProvider | HttpClient.HttpClient>]>([
     [
       "a provider that can't be interrupted",
+      "SecretUnavailable",
       Layer.merge(Layer.succeed(SecretProvider.SecretProvider, { credentials: uninterruptible }), scripted().layer)
     ],
     [
       "a client that can't be interrupted",
+      "Timeout",
       Layer.merge(
         SecretProvider.layerStatic(credentials),
         Layer.succeed(
@@ -31,6 +33,7 @@ describe("a limit holds, and the cache closes", () => {
     ],
     [
       "a body whose cancellation never ends",
+      "Timeout",
       Layer.merge(
         SecretProvider.layerStatic(credentials),
         Layer.succeed(
@@ -39,14 +42,14 @@ describe("a limit holds, and the cache closes", () => {
         )
       )
     ]
-  ])("despite %s", ([_name, dependencies]) =>
+  ])("despite %s", ([_name, reason, dependencies]) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const layer = TokenCache.layerWith({}).pipe(Layer.provide([dependencies, RetryPolicy.layer(RetryPolicy.none)]))
       const cache = Context.get(yield* Layer.buildWithScope(layer, scope), TokenCache.TokenCache)
       const first = yield* Effect.forkChild(Effect.flip(cache.get()))
       yield* TestClock.adjust("15 seconds")
-      assert.include(["Timeout", "SecretUnavailable"], (yield* Fiber.join(first)).reason._tag)
+      assert.strictEqual((yield* Fiber.join(first)).reason._tag, reason)
       const second = yield* Effect.forkChild(Effect.flip(cache.refresh()))
       yield* TestClock.adjust("1 second")
       yield* Scope.close(scope, Exit.void)
@@ -65,6 +68,20 @@ it.effect("the limits of a single request hold too when its body's cancellation 
     assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "Timeout")
   })
 )
+
+it.effect("a logger that breaks costs nobody a token", () => {
+  const backend = makeBackend()
+  const broken = Logger.layer([
+    Logger.make(() => {
+      throw new Error("logger broke")
+    })
+  ])
+  return Effect.gen(function* () {
+    yield* get()
+    backend.answer = () => Effect.fail(backendError("Unavailable"))
+    assert.strictEqual((yield* refresh()).tokenType, "Bearer")
+  }).pipe(Effect.provide(over(backend).pipe(Layer.provide(broken))))
+})
 
 describe("what the server repeats is not shown:", () => {
   const echo = (...texts: ReadonlyArray<string>) =>
@@ -127,6 +144,35 @@ describe("what the server repeats is not shown:", () => {
 })
 
 describe("the given client", () => {
+  it.effect("shares none of its fetch options with the secret provider's", () => {
+    const calls: Array<readonly [string, string | undefined, string | undefined]> = []
+    const fetching = (name: string) =>
+      Layer.fresh(FetchHttpClient.layer).pipe(
+        Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { referrer: name })),
+        Layer.provide(
+          Layer.succeed(FetchHttpClient.Fetch, (_url, init) => {
+            calls.push([name, init?.referrer, init?.redirect])
+            return Promise.resolve(
+              Response.json({ access_token: "fake.token", token_type: "Bearer", expires_in: 3600 })
+            )
+          })
+        )
+      )
+    const provider = Layer.effect(
+      SecretProvider.SecretProvider,
+      Effect.map(HttpClient.HttpClient, (client) => ({
+        credentials: Effect.as(Effect.orDie(client.get("https://vault.example/")), credentials)
+      }))
+    ).pipe(Layer.provide(fetching("vault")))
+    return Effect.gen(function* () {
+      yield* get()
+      assert.deepStrictEqual(calls, [
+        ["vault", "vault", undefined],
+        ["ims", "ims", "manual"]
+      ])
+    }).pipe(Effect.provide(TokenCache.layerWith({}).pipe(Layer.provide([provider, fetching("ims")]))))
+  })
+
   it.effect("is called once for each request, also by its own middleware's count", () => {
     let passes = 0
     const counted = Layer.effect(

@@ -2,8 +2,19 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AccessToken, ClientCredentials, RetryPolicy, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
-import { assertRequests, cached, down, get, makeBackend, over, pass, route, script } from "./cacheSupport.ts"
+import { Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope, Tracer } from "effect"
+import {
+  assertRequests,
+  backendError,
+  cached,
+  down,
+  get,
+  makeBackend,
+  over,
+  pass,
+  route,
+  script
+} from "./cacheSupport.ts"
 
 const cache = TokenCache.TokenCache
 
@@ -108,6 +119,39 @@ describe("a token that is being replaced", () => {
       assert.isTrue(Option.isNone(yield* replace(old)))
       assert.strictEqual((yield* Effect.flip(get())).reason._tag, "InvalidClient")
     }).pipe(Effect.provide(over(backend)))
+  })
+
+  it.effect("serves again also those who asked meanwhile when the failure is one that lasts", () => {
+    const backend = makeBackend()
+    return Effect.gen(function* () {
+      const { replace } = yield* cache
+      const old = yield* get()
+      yield* pass(31)
+      backend.answer = () => Effect.delay(Effect.fail(backendError("AccessDenied")), "1 second")
+      const replacing = yield* Effect.forkChild(replace(old), { startImmediately: true })
+      const asking = yield* Effect.forkChild(get(), { startImmediately: true })
+      yield* pass(1)
+      assert.isTrue(Option.isNone(yield* Fiber.join(replacing)))
+      assert.strictEqual(yield* Fiber.join(asking), old)
+    }).pipe(Effect.provide(over(backend)))
+  })
+
+  it.effect("serves again when the flight breaks with the program's tracer", () => {
+    let isBroken = false
+    const tracer = Tracer.make({
+      span: (options) => {
+        if (isBroken) throw new Error("exporter broke")
+        return new Tracer.NativeSpan(options)
+      }
+    })
+    return Effect.gen(function* () {
+      const service = yield* TokenCache.make().pipe(Effect.withTracer(tracer))
+      const old = yield* service.get()
+      yield* pass(31)
+      isBroken = true
+      assert.isTrue(Option.isNone(yield* service.replace(old)))
+      assert.strictEqual(service.peekUnsafe(), old)
+    }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   })
 
   it.effect("is gone when the cache is closed amid it", () =>

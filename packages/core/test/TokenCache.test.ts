@@ -230,7 +230,7 @@ describe("TokenCache", () => {
         Effect.provideService(FetchHttpClient.RequestInit, { headers: { "x-evil": "1" } }),
         Effect.provideService(FetchHttpClient.Fetch, () => Promise.reject(new Error("evil"))),
         Effect.provideService(Environment.Environment, Environment.qa),
-        Effect.provideService(RetryPolicy.RetryPolicy, RetryPolicy.make({ totalTimeout: Duration.zero })),
+        Effect.provideService(RetryPolicy.RetryPolicy, RetryPolicy.make({ totalTimeout: Duration.millis(1) })),
         Effect.provideService(SecretProvider.SecretProvider, { credentials: Effect.die("evil") })
       )
       assert.strictEqual(token.tokenType, "Bearer")

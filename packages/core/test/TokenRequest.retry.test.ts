@@ -100,6 +100,11 @@ describe("Retry-After", () => {
   it.effect.each<readonly [string, string, number]>([
     ["seconds", "3", 3000],
     ["an HTTP date", date(3), 3000],
+    [
+      "an old HTTP date, of the longest day",
+      new Date(1_767_225_600_000 + 3000).toUTCString().replace(/^(\w+), (\d+) (\w+) \d\d(\d\d)/, "Wednesday, $2-$3-$4"),
+      3000
+    ],
     ["all that the policy allows", "5", 5000]
   ])("is waited for: %s", ([_name, value, pause]) =>
     Effect.gen(function* () {
@@ -192,9 +197,12 @@ describe("RetryPolicy", () => {
     ["attempts", { attempts: 0 }],
     ["attempts", { attempts: Number.NaN }],
     ["attempts", { attempts: 1.5 }],
-    ["attempts", { attempts: Number.POSITIVE_INFINITY }]
+    ["attempts", { attempts: Number.POSITIVE_INFINITY }],
+    ["attemptTimeout", { attemptTimeout: Duration.zero }],
+    ["totalTimeout", { totalTimeout: Duration.millis(Number.NaN) }],
+    ["baseDelay", { baseDelay: Duration.millis(-1) }]
   ])("is refused with a senseless number: %s of %j", (name, options) => {
-    assert.throws(() => RetryPolicy.make(options), new RegExp(`RetryPolicy: ${name} must be a whole number`))
+    assert.throws(() => RetryPolicy.make(options), new RegExp(`RetryPolicy: ${name} must be a`))
   })
 
   it("is the default where a field is undefined", () => {

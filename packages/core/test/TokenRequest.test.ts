@@ -502,3 +502,18 @@ describe("TokenRequest.send", () => {
     })
   )
 })
+
+it("takes as many scopes as its limit allows, whatever else is held that is not to be shown", () => {
+  const scope = Array.from({ length: 170 }, (_, i) => `some-service:read-${100 + i}`).join(" ")
+  assert.isAbove(scope.length, 3500)
+  const rotated = new ClientCredentials.ClientCredentials({
+    ...credentials,
+    clientSecret: Redacted.make("fake-secret-2+/=")
+  })
+  const body = JSON.stringify({ access_token: "t".repeat(1200), token_type: "Bearer", expires_in: 3600, scope })
+  const result = TokenRequest.decode(
+    { status: 200, headers: Headers.fromInput({}), body },
+    { ...question, held: [credentials, credentials, rotated] }
+  )
+  assert.isTrue(Result.isSuccess(result))
+})

@@ -8,7 +8,7 @@ import type * as HttpClient from "effect/http/HttpClient"
 /**
  * The fetch options that the client would use here, with redirects left to us. A client runs the request effect in its
  * own context, so one that gives no request shows that context, and sends nothing. Middleware sees that it was called:
- * what is built on a client looks once, and its flights find the answer in their context.
+ * what is built on a client looks once, and gives its requests the answer.
  */
 export const withoutRedirects = <E>(client: HttpClient.HttpClient.With<E>): Effect.Effect<globalThis.RequestInit> =>
   Effect.contextWith((context: Context.Context<never>) => {

@@ -4,6 +4,7 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
@@ -47,6 +48,8 @@ export interface Options {
   readonly now: () => number
   /** The token at hand for the scopes. */
   readonly tokenOf: (scopes: Scopes) => AccessToken | undefined
+  /** For the requests to IMS, and no other: the provider may have an HTTP client too. */
+  readonly requestInit: globalThis.RequestInit
   /** Called with the credentials of each read, before they are used. */
   readonly onRead: (credentials: ClientCredentials) => Effect.Effect<void>
 }
@@ -78,7 +81,7 @@ export const makeFlight = (
   }
 
   const read = (limit: Duration.Duration) =>
-    provider.credentials.pipe(
+    detached(provider.credentials).pipe(
       Effect.catchCause((cause) =>
         Cause.hasFails(cause)
           ? Effect.failCause(cause)
@@ -90,7 +93,7 @@ export const makeFlight = (
       }),
       // A disabled or denied secret is a kill switch, for the outages after it too.
       Effect.tapError((error) => Effect.sync(() => (isOutage(error) ? undefined : forget()))),
-      Effect.tap(onRead),
+      Effect.tap((credentials) => Effect.ignoreCause(onRead(credentials))),
       Effect.map((credentials): Read => {
         if (good !== undefined && good.credentials.clientId !== credentials.clientId) forget()
         return { credentials, at: options.now(), nth: reads++ }
@@ -98,17 +101,21 @@ export const makeFlight = (
     )
 
   const readOrLastGood = (limit: Duration.Duration) =>
-    Effect.catch(read(limit), (error) => {
-      return isOutage(error) && good !== undefined && options.now() < good.at + options.lastKnownGood
-        ? Effect.as(Effect.logWarning(`The last credentials that gave a token are used. ${error.message}`), good)
+    Effect.catch(read(limit), (error) =>
+      isOutage(error) && good !== undefined && options.now() < good.at + options.lastKnownGood
+        ? Effect.as(
+            Effect.ignoreCause(Effect.logWarning(`The last credentials that gave a token are used. ${error.message}`)),
+            good
+          )
         : Effect.fail(new TokenError.TokenError({ reason: new TokenError.SecretUnavailable({ error }), endpoint }))
-    })
+    )
 
   const ask = (read: Read, scopes: Scopes) => {
     const { credentials } = read
     sent = [credentials, ...sent.filter((earlier) => !isSameSecret(earlier, credentials))].slice(0, 2)
     const held = [...sent, worked, good?.credentials, options.tokenOf(scopes)].filter(Predicate.isNotUndefined)
     return TokenRequest.send({ credentials, scopes, held }).pipe(
+      Effect.provideService(FetchHttpClient.RequestInit, options.requestInit),
       Effect.tap(() =>
         Effect.sync(() => {
           // Not stamped anew: what serves while the backend is down would else serve for ever. And a slow flight does

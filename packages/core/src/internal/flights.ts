@@ -9,6 +9,7 @@ import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import type { AccessToken } from "../AccessToken.ts"
@@ -48,6 +49,8 @@ export interface Options {
     random: number,
     isAsked: boolean
   ) => Effect.Effect<void>
+  /** Runs after either, and also if the flight broke elsewhere. */
+  readonly onEnd: (key: Scopes) => void
 }
 
 /** What OpenTelemetry keeps of the links of a span, unless told otherwise. */
@@ -107,6 +110,7 @@ export const makeFlights = Effect.fnUntraced(function* (
       Effect.onExit((exit) =>
         Effect.sync(() => {
           flights.delete(key)
+          options.onEnd(key)
           const closed = Exit.isFailure(exit) && isClosed
           Deferred.doneUnsafe(flight.landed, closed ? Effect.fail(fail(new TokenError.Closed({}))) : exit)
         })
@@ -119,7 +123,8 @@ export const makeFlights = Effect.fnUntraced(function* (
   const flightOf = (key: Scopes, context: Context.Context<never>, isAsked: boolean): Flight => {
     const current = flights.get(key)
     if (current !== undefined) {
-      current.span?.addLinks(linkOf(current, context))
+      // A tracer that can't take them is no reason to give no token.
+      Result.try(() => current.span?.addLinks(linkOf(current, context)))
       return current
     }
     const flight: Flight = { isAsked, landed: Deferred.makeUnsafe(), span: undefined, askers: new Set() }

@@ -26,7 +26,7 @@ const escapesOf = (char: string): ReadonlyArray<string> => [
   ...(named[char] === undefined ? [] : [named[char]])
 ]
 
-const reference = /&#(?:(\d+)|x([\da-f]+));/iy
+const reference = /&#(?:(\d{1,10})|x([\da-f]{1,8}));/iy
 
 /** Comparisons of one search; at some tenths of a microsecond each it stays below the time of a request. */
 const maxSteps = 50_000
@@ -85,7 +85,7 @@ const makeSearch = (text: string) => {
  * since a message is cut there: a token has thousands of characters, and so may the text.
  */
 export const redact = (text: string, secrets: Iterable<string>, limit: number = Number.POSITIVE_INFINITY): string => {
-  const sought = Array.from(secrets)
+  const sought = Array.from(new Set(secrets))
     .filter((secret) => secret !== "")
     .flatMap((secret) => [secret, Base64.encode(secret).replace(/=+$/, "")])
   const search = makeSearch(text)

@@ -74,9 +74,11 @@ export const response = (original: Response, request: Request, token: Redacted.R
 export const secretsOf = (response: Response): ReadonlyArray<string> =>
   response instanceof UnauthenticatedResponse ? [Redacted.value(UnauthenticatedResponse.token(response))] : []
 
-/** Where the answer came from, after redirects. */
-export const urlOf = (response: Response): URL | null =>
-  URL.parse(response instanceof UnauthenticatedResponse ? UnauthenticatedResponse.url(response) : response.request.url)
+/** The URL of the request that was answered, after redirects; none for a client that makes one up. */
+export const requestUrlOf = (response: Response): URL | null =>
+  URL.parse(
+    response instanceof UnauthenticatedResponse ? UnauthenticatedResponse.requestUrl(response) : response.request.url
+  )
 
 // The original is in a private field, not on the prototype: no debugger and no `inspect` gets to it from here.
 class UnauthenticatedResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
@@ -97,7 +99,7 @@ class UnauthenticatedResponse extends Inspectable.Class implements HttpClientRes
     return self.#token
   }
 
-  static url(self: UnauthenticatedResponse): string {
+  static requestUrl(self: UnauthenticatedResponse): string {
     return self.#original.request.url
   }
 
