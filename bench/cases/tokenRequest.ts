@@ -1,6 +1,5 @@
-// A warm token request over loopback, beside the same request by plain fetch, by an `HttpClient` without limits,
-// retries, checks or span, and by openid-client. Prints the median of
-// microseconds for each.
+// A warm token request over loopback, beside the same request by plain fetch, by an `HttpClient` without limits, retries,
+// checks or span, and by openid-client. Prints the median of microseconds for each.
 import { ClientCredentials, Environment, Scopes, TokenRequest } from "@effect-itwin/core"
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
