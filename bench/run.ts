@@ -61,8 +61,8 @@ const rows = [
     "≤ 1.15 ×",
     verdict(requestRatio <= 1.15)
   ],
-  ...["HttpClient", "openid-client"].map((peer) => [
-    `the same by ${peer}${peer === "HttpClient" ? " alone" : ""}`,
+  ...["HttpClient alone", "openid-client"].map((peer) => [
+    `the same by ${peer}`,
     "",
     `${request[peer]?.toFixed(0)} µs`,
     times(ratio(request[peer], request.yardstick)),

@@ -63,7 +63,7 @@ const took = async (run: () => Promise<unknown>): Promise<number> => {
 const series = {
   ours: [] as number[],
   yardstick: [] as number[],
-  HttpClient: [] as number[],
+  "HttpClient alone": [] as number[],
   "openid-client": [] as number[]
 }
 for (let i = 0; i < 3000; i++) {
@@ -76,7 +76,7 @@ for (let i = 0; i < 3000; i++) {
   series.yardstick.push(a)
   series.ours.push(b)
   series["openid-client"].push(c)
-  series.HttpClient.push(d)
+  series["HttpClient alone"].push(d)
 }
 print(series)
 server.stop()

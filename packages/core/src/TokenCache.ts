@@ -166,8 +166,12 @@ export const make: (
     const environment = yield* Environment.current
     const clock = yield* Clock.Clock
     const provider = yield* SecretProvider
-    const { name = "default", scopes: defaultScopes = Scopes.itwinPlatform, maxKeys = 1000 } = options
-    const { jitter = thresholds.defaults.jitter } = options
+    const {
+      name = "default",
+      scopes: defaultScopes = Scopes.itwinPlatform,
+      maxKeys = 1000,
+      jitter = thresholds.defaults.jitter
+    } = options
     checkWhole("TokenCache: maxKeys", maxKeys)
     check("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
     const margins: thresholds.Margins = {

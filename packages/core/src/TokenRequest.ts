@@ -188,18 +188,15 @@ const parseToken = (json: JsonObject, question: Question): Result.Result<AccessT
     if (redact(scopes, secrets) !== scopes) return invalid("scope repeats the secret or the token")
   }
   return Result.succeed(
-    new AccessToken(
-      {
-        value: Redacted.make(token),
-        tokenType: "Bearer",
-        scopes,
-        requestedScopes: question.scopes,
-        clientId: question.credentials.clientId,
-        issuedAt: question.sentAt,
-        expiresAt: DateTime.makeUnsafe(DateTime.toEpochMillis(question.sentAt) + life * 1000)
-      },
-      { disableChecks: true }
-    )
+    new AccessToken({
+      value: Redacted.make(token),
+      tokenType: "Bearer",
+      scopes,
+      requestedScopes: question.scopes,
+      clientId: question.credentials.clientId,
+      issuedAt: question.sentAt,
+      expiresAt: DateTime.add(question.sentAt, { seconds: life })
+    })
   )
 }
 

@@ -1,6 +1,14 @@
 // Provider, HTTP client and server are not ours: what they do not end, and what they say, must not get through.
 import { assert, describe, it } from "@effect/vitest"
-import { type AccessToken, RetryPolicy, Scopes, SecretProvider, TokenCache, TokenRequest } from "@effect-itwin/core"
+import {
+  type AccessToken,
+  ClientCredentials,
+  RetryPolicy,
+  Scopes,
+  SecretProvider,
+  TokenCache,
+  TokenRequest
+} from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Context, Effect, Exit, Fiber, Layer, Logger, Redacted, Scope } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
@@ -80,6 +88,10 @@ it.effect("a logger that breaks costs nobody a token", () => {
     yield* get()
     backend.answer = () => Effect.fail(backendError("Unavailable"))
     assert.strictEqual((yield* refresh()).tokenType, "Bearer")
+    backend.answer = Effect.map(
+      (current) => new ClientCredentials.ClientCredentials({ ...current, clientId: "service-another" })
+    )
+    assert.strictEqual((yield* Effect.flip(refresh())).reason._tag, "InvalidClient")
   }).pipe(Effect.provide(over(backend).pipe(Layer.provide(broken))))
 })
 

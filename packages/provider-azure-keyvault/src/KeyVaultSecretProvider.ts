@@ -80,7 +80,7 @@ export interface SecretRef {
  * @since 0.1.0
  */
 export interface Retry {
-  /** Attempts in all, the first included: 4. At least 1. */
+  /** Attempts in all, the first included: 4. A whole number from 1 on. */
   readonly attempts: number
   /** The limit of one attempt, which aborts the call: 4 s. For the Azure CLI and `DefaultAzureCredential`: the whole. */
   readonly attemptTimeout: Duration.Duration

@@ -729,6 +729,8 @@ describe("KeyVaultSecretProvider is configured", () => {
     ["attempts", 0],
     ["attempts", -1],
     ["attempts", Number.NaN],
+    ["attempts", 1.5],
+    ["attempts", Number.POSITIVE_INFINITY],
     ["attemptTimeout", Duration.seconds(-1)],
     ["attemptTimeout", Duration.millis(Number.NaN)],
     ["totalTimeout", Duration.zero],

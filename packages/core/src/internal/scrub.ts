@@ -5,6 +5,7 @@ import * as Base64 from "effect/encoding/Base64"
 /** `application/x-www-form-urlencoded` of one value (RFC 6749 appendix B). */
 export const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
 
+/** HTML's names, and the plus that stands for a space in a form. */
 const named: Readonly<Record<string, string>> = {
   " ": "+",
   "&": "&amp;",

@@ -25,8 +25,9 @@ const limits = [
 
 export const retryOf = (given: VaultOptions["retry"]): Checked<Retry> => {
   const attempts = given?.attempts ?? defaults.attempts
-  // So that NaN is refused too.
-  if (!(attempts >= 1)) return misconfigured("retry.attempts", "It must be a number that is at least 1.")
+  if (!Number.isInteger(attempts) || attempts < 1) {
+    return misconfigured("retry.attempts", "It must be a whole number from 1 on.")
+  }
   const retry: { -readonly [K in keyof Retry]: Retry[K] } = { ...defaults, attempts }
   for (const [key, isAllowed, expected] of limits) {
     const duration = Duration.fromInput(given?.[key] ?? defaults[key])
