@@ -18,7 +18,7 @@ import * as Layer from "effect/Layer"
 import * as Record from "effect/Record"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
-import { checkUrl } from "./internal/url.ts"
+import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
 
 /**
  * @category models
@@ -80,7 +80,7 @@ export const allowInsecureHttp: unique symbol = Symbol("@effect-itwin/core/Envir
 const checked = (insecureHttp: boolean) =>
   Schema.String.check(
     Schema.makeFilter((text) => {
-      const expected = checkUrl(text, insecureHttp)
+      const expected = checkCredentialUrl(text, insecureHttp)
       return expected === undefined ? undefined : `Expected ${expected}`
     })
   )

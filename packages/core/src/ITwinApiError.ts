@@ -14,10 +14,10 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { readText } from "./internal/readText.ts"
-import { parseRetryAfter } from "./internal/retryAfter.ts"
-import { scrubCorrelationId, scrubText } from "./internal/scrub.ts"
-import { secretsOf } from "./internal/unauthenticated.ts"
+import { readText } from "./internal/http/readText.ts"
+import { parseRetryAfter } from "./internal/http/retryAfter.ts"
+import { secretsOf } from "./internal/http/unauthenticated.ts"
+import { scrubCorrelationId, scrubText } from "./internal/shown/scrub.ts"
 
 /**
  * One entry of the envelope's `details`.

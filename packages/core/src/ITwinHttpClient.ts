@@ -35,11 +35,11 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import type { AccessToken } from "./AccessToken.ts"
-import { withClientSpan } from "./internal/clientSpan.ts"
-import { withoutRedirects } from "./internal/fetchOptions.ts"
-import { examine, isReplayable } from "./internal/replay.ts"
-import * as unauthenticated from "./internal/unauthenticated.ts"
-import { checkUrl } from "./internal/url.ts"
+import { withClientSpan } from "./internal/http/clientSpan.ts"
+import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
+import { withoutRedirects } from "./internal/http/fetchOptions.ts"
+import { examine, isReplayable } from "./internal/http/retryOn401.ts"
+import * as unauthenticated from "./internal/http/unauthenticated.ts"
 import type * as Scopes from "./Scopes.ts"
 import { TokenCache } from "./TokenCache.ts"
 import * as TokenError from "./TokenError.ts"
@@ -72,7 +72,7 @@ export interface Options {
 const decodeOrigin = Schema.decodeSync(
   Schema.String.check(
     Schema.makeFilter((text) => {
-      const expected = checkUrl(text, false)
+      const expected = checkCredentialUrl(text, false)
       if (expected !== undefined) return `Expected ${expected}`
       return new URL(text).pathname === "/" ? undefined : "Expected an origin, without a path"
     })

@@ -8,8 +8,10 @@
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { checkLimit, checkMillis, checkWhole } from "./internal/options.ts"
+import * as Schedule from "effect/Schedule"
+import { checkCount, checkDuration, checkLimit } from "./internal/checkOption.ts"
 
 /**
  * @category models
@@ -28,6 +30,20 @@ export interface RetryPolicy {
   readonly maxRetryAfter: Duration.Duration
 }
 
+/**
+ * The fields of a policy to set; durations as Effect takes them, such as `"5 seconds"`.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly attempts?: number | undefined
+  readonly attemptTimeout?: Duration.Input | undefined
+  readonly totalTimeout?: Duration.Input | undefined
+  readonly baseDelay?: Duration.Input | undefined
+  readonly maxRetryAfter?: Duration.Input | undefined
+}
+
 const defaults: RetryPolicy = {
   attempts: 3,
   attemptTimeout: Duration.seconds(5),
@@ -37,7 +53,8 @@ const defaults: RetryPolicy = {
 }
 
 /**
- * 3 attempts of 5 s each, 15 s in all, pauses of 200 ms and 400 ms (jittered), `Retry-After` up to 5 s.
+ * Returns 3 attempts of 5 s each, 15 s in all, pauses of 200 ms and 400 ms (jittered), `Retry-After` up to 5 s, unless
+ * another policy is provided.
  *
  * @category references
  * @since 0.1.0
@@ -48,28 +65,24 @@ export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<Ret
 )
 
 /**
- * The default policy with some of it changed. A limit may be `Duration.infinity`.
+ * Builds a policy; what is not given is as in the default policy, or as in `base`. A limit may be `Duration.infinity`.
  *
- * Throws a `RangeError` that names the field when `attempts` is no whole number from 1 on, a limit is 0, or a
- * duration is negative.
+ * Throws a `RangeError` that names the field when `attempts` is not an integer of at least 1, a limit is 0, or a value
+ * is not a duration or is negative.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (options: { readonly [K in keyof RetryPolicy]?: RetryPolicy[K] | undefined }): RetryPolicy => {
-  const {
-    attempts = defaults.attempts,
-    attemptTimeout = defaults.attemptTimeout,
-    totalTimeout = defaults.totalTimeout,
-    baseDelay = defaults.baseDelay,
-    maxRetryAfter = defaults.maxRetryAfter
-  } = options
-  checkWhole("RetryPolicy: attempts", attempts)
-  checkLimit("RetryPolicy: attemptTimeout", Duration.toMillis(attemptTimeout))
-  checkLimit("RetryPolicy: totalTimeout", Duration.toMillis(totalTimeout))
-  checkMillis("RetryPolicy: baseDelay", Duration.toMillis(baseDelay))
-  checkMillis("RetryPolicy: maxRetryAfter", Duration.toMillis(maxRetryAfter))
-  return { attempts, attemptTimeout, totalTimeout, baseDelay, maxRetryAfter }
+export const make = (options: Options, base: RetryPolicy = defaults): RetryPolicy => {
+  const { attempts = base.attempts } = options
+  checkCount("RetryPolicy: attempts", attempts)
+  return {
+    attempts,
+    attemptTimeout: checkLimit("RetryPolicy: attemptTimeout", options.attemptTimeout ?? base.attemptTimeout),
+    totalTimeout: checkLimit("RetryPolicy: totalTimeout", options.totalTimeout ?? base.totalTimeout),
+    baseDelay: checkDuration("RetryPolicy: baseDelay", options.baseDelay ?? base.baseDelay),
+    maxRetryAfter: checkDuration("RetryPolicy: maxRetryAfter", options.maxRetryAfter ?? base.maxRetryAfter)
+  }
 }
 
 /**
@@ -81,7 +94,44 @@ export const make = (options: { readonly [K in keyof RetryPolicy]?: RetryPolicy[
 export const none: RetryPolicy = make({ attempts: 1 })
 
 /**
- * Sets the policy for the token cache built with it.
+ * What {@link schedule} needs to know of a failure.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Failure {
+  readonly isRetryable: boolean
+  /** How long the server asked to wait, if it did. */
+  readonly retryAfter?: Duration.Duration | undefined
+}
+
+/**
+ * Returns the pauses between the attempts: exponential, jittered, and at least as long as the server asked for.
+ *
+ * The schedule ends after `attempts`, at a failure that is not retryable, and at a `Retry-After` longer than
+ * `maxRetryAfter`. The time limits are for the caller to apply: `attemptTimeout` inside each attempt, `totalTimeout`
+ * around all of them.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const schedule = (policy: RetryPolicy): Schedule.Schedule<Duration.Duration, Failure> =>
+  Schedule.exponential(policy.baseDelay).pipe(
+    Schedule.jittered,
+    Schedule.setInputType<Failure>(),
+    Schedule.modifyDelay(({ duration, input }) =>
+      Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
+    ),
+    Schedule.while(
+      ({ attempt, input }) =>
+        attempt < policy.attempts &&
+        input.isRetryable &&
+        Duration.isLessThanOrEqualTo(input.retryAfter ?? Duration.zero, policy.maxRetryAfter)
+    )
+  )
+
+/**
+ * Sets the policy for the token cache that is built with this layer.
  *
  * @category layers
  * @since 0.1.0

@@ -13,6 +13,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { defectFields, describeDefect } from "./internal/shown/defect.ts"
 
 const fields = {
   /** The provider: `EnvSecretProvider`. */
@@ -158,6 +159,22 @@ export class Misconfigured extends Schema.Error<Misconfigured>("@effect-itwin/co
 }
 
 /**
+ * The provider's own code threw, or its effect died: a bug in the program, not an outage of the backend.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Defect extends Schema.Error<Defect>("@effect-itwin/core/SecretProviderError/Defect")({
+  _tag: Schema.tag("Defect"),
+  ...fields,
+  ...defectFields
+}) {
+  override get message(): string {
+    return `${this.provider}: reading ${this.secretName} ${describeDefect(this)}`
+  }
+}
+
+/**
  * @category reasons
  * @since 0.1.0
  */
@@ -169,7 +186,8 @@ export const SecretProviderErrorReason = Schema.Union([
   Throttled,
   Unavailable,
   InvalidSecret,
-  Misconfigured
+  Misconfigured,
+  Defect
 ])
 
 /**
@@ -196,7 +214,25 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   get isRetryable(): boolean {
     return this.reason._tag === "Throttled" || this.reason._tag === "Unavailable"
   }
+
+  /**
+   * How long the backend asked to wait, if it did.
+   *
+   * @since 0.1.0
+   */
+  get retryAfter(): Duration.Duration | undefined {
+    return "retryAfter" in this.reason ? this.reason.retryAfter : undefined
+  }
+
   override get message(): string {
     return this.reason.message
   }
 }
+
+/**
+ * Returns whether the value is a `SecretProviderError`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isSecretProviderError: (value: unknown) => value is SecretProviderError = Schema.is(SecretProviderError)

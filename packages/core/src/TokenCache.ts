@@ -37,14 +37,14 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
-import { withoutRedirects } from "./internal/fetchOptions.ts"
-import { makeFlight } from "./internal/flight.ts"
-import { makeFlights } from "./internal/flights.ts"
-import { check, checkMillis, checkWhole } from "./internal/options.ts"
-import { makeSetbacks } from "./internal/setbacks.ts"
-import { makeTelemetry } from "./internal/telemetry.ts"
-import * as thresholds from "./internal/thresholds.ts"
-import { type Entry, isSame, makeEntry, makeTokenStore } from "./internal/tokenStore.ts"
+import { checkCount, checkDuration, checkOption } from "./internal/checkOption.ts"
+import { withoutRedirects } from "./internal/http/fetchOptions.ts"
+import { makeFlight } from "./internal/life/acquireToken.ts"
+import { makeSetbacks } from "./internal/life/backoff.ts"
+import * as thresholds from "./internal/life/phase.ts"
+import { makeFlights } from "./internal/life/singleFlight.ts"
+import { makeTelemetry } from "./internal/life/telemetry.ts"
+import { type Entry, isSame, makeEntry, makeTokenStore } from "./internal/life/tokens.ts"
 import * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
 import * as TokenError from "./TokenError.ts"
@@ -142,14 +142,11 @@ export interface Options {
 
 const replaceMillis = 30_000
 
-const millisOf = (name: string, input: Duration.Input): number => {
-  const millis = Duration.toMillis(Duration.fromInputUnsafe(input))
-  checkMillis(`TokenCache: ${name}`, millis)
-  return millis
-}
+const millisOf = (name: string, input: Duration.Input): number =>
+  Duration.toMillis(checkDuration(`TokenCache: ${name}`, input))
 
 const marginOf = (name: string, { atMost, ofLife }: Margin): thresholds.Margin => {
-  check(`TokenCache: ${name}.ofLife`, ofLife, ofLife >= 0 && ofLife <= 1, "from 0 to 1")
+  checkOption(`TokenCache: ${name}.ofLife`, ofLife, ofLife >= 0 && ofLife <= 1, "from 0 to 1")
   return { ofLife, atMost: millisOf(`${name}.atMost`, atMost) }
 }
 
@@ -172,8 +169,8 @@ export const make: (
       maxKeys = 1000,
       jitter = thresholds.defaults.jitter
     } = options
-    checkWhole("TokenCache: maxKeys", maxKeys)
-    check("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
+    checkCount("TokenCache: maxKeys", maxKeys)
+    checkOption("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
     const margins: thresholds.Margins = {
       soft: marginOf("soft", options.soft ?? thresholds.defaults.soft),
       hard: marginOf("hard", options.hard ?? thresholds.defaults.hard),

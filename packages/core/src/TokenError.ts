@@ -14,6 +14,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
+import { defectFields, describeDefect } from "./internal/shown/defect.ts"
 import { SecretProviderError } from "./SecretProviderError.ts"
 
 /** What an OAuth error answer holds beside its code (RFC 6749 §5.2). */
@@ -95,6 +96,21 @@ export class InvalidScope extends Schema.Error<InvalidScope>("@effect-itwin/core
       `The app was not granted the scope "${this.scopes}"${quote(this.description)}. Add it on the app's page, or ask ` +
       `for what is listed there; new apps have "itwin-platform".`
     )
+  }
+}
+
+/**
+ * `invalid_grant`: IMS does not accept the authorization code or the refresh token (RFC 6749 §5.2).
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class InvalidGrant extends Schema.Error<InvalidGrant>("@effect-itwin/core/TokenError/InvalidGrant")({
+  _tag: Schema.tag("InvalidGrant"),
+  ...oauth
+}) {
+  override get message(): string {
+    return `IMS rejected the grant${quote(this.description)}: it is invalid, has expired, or was revoked. Sign in again.`
   }
 }
 
@@ -324,6 +340,23 @@ export class UnexpectedStatus extends Schema.Error<UnexpectedStatus>("@effect-it
 }
 
 /**
+ * Code of the program that this library calls threw, or its effect died: a bug in the program, not an outage.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Defect extends Schema.Error<Defect>("@effect-itwin/core/TokenError/Defect")({
+  _tag: Schema.tag("Defect"),
+  /** What threw: `HttpClient`, `Tracer`. */
+  module: Schema.String,
+  ...defectFields
+}) {
+  override get message(): string {
+    return `The ${this.module} of this program ${describeDefect(this)}`
+  }
+}
+
+/**
  * The token cache was closed.
  *
  * @category reasons
@@ -346,6 +379,7 @@ export const TokenErrorReason = Schema.Union([
   InvalidClient,
   UnauthorizedClient,
   InvalidScope,
+  InvalidGrant,
   InvalidRequest,
   UnsupportedGrantType,
   OAuthError,
@@ -358,6 +392,7 @@ export const TokenErrorReason = Schema.Union([
   InvalidResponse,
   ResponseTooLarge,
   UnexpectedStatus,
+  Defect,
   Closed
 ])
 
@@ -417,7 +452,9 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
    * @since 0.1.0
    */
   get retryAfter(): Duration.Duration | undefined {
-    return "retryAfter" in this.reason ? this.reason.retryAfter : undefined
+    const { reason } = this
+    if (reason._tag === "SecretUnavailable") return reason.error.retryAfter
+    return "retryAfter" in reason ? reason.retryAfter : undefined
   }
 
   override get message(): string {
@@ -429,3 +466,11 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
     return `${this.reason.message} (${facts.join(", ")})`
   }
 }
+
+/**
+ * Returns whether the value is a `TokenError`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isTokenError: (value: unknown) => value is TokenError = Schema.is(TokenError)

@@ -163,8 +163,8 @@ describe("status", () => {
 
 describe("an option that makes no sense", () => {
   it.effect.each<readonly [string, TokenCache.Options]>([
-    ["maxKeys must be a whole number from 1 on, not 0", { maxKeys: 0 }],
-    ["maxKeys must be a whole number from 1 on, not NaN", { maxKeys: Number.NaN }],
+    ["maxKeys must be an integer of at least 1, not 0", { maxKeys: 0 }],
+    ["maxKeys must be an integer of at least 1, not NaN", { maxKeys: Number.NaN }],
     ["jitter must be from 0 to 1, not 20", { jitter: 20 }],
     ["jitter must be from 0 to 1, not NaN", { jitter: Number.NaN }],
     ["soft.ofLife must be from 0 to 1, not 25", { soft: { ofLife: 25, atMost: "1 minute" } }],

@@ -1,7 +1,7 @@
 // What a server echoes of a secret does not pass, in whatever mix of encodings, and however long secret and text are.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { redact, scrub, scrubText } from "../src/internal/scrub.ts"
+import { redact, scrub, scrubText } from "../src/internal/shown/scrub.ts"
 
 const percent = (char: string) =>
   Array.from(new TextEncoder().encode(char), (byte) => `%${byte.toString(16).padStart(2, "0")}`).join("")

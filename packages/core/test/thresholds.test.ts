@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { defaults, thresholds } from "../src/internal/thresholds.ts"
+import { defaults, thresholds } from "../src/internal/life/phase.ts"
 
 const Life = Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 86_400_000 }))
 const Random = Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999999 }))

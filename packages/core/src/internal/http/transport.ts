@@ -1,7 +1,7 @@
 // From an HTTP client's failure to the reason of a TokenError. Only a kind and a code are taken from the foreign error,
 // since it holds the request, and the request holds the secret.
 import * as Predicate from "effect/Predicate"
-import * as TokenError from "../TokenError.ts"
+import * as TokenError from "../../TokenError.ts"
 
 const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
   [/^(ENOTFOUND|EAI_.*|EDNS.*|ENODATA)$/, "dns"],

@@ -12,9 +12,9 @@ import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { AccessToken } from "../AccessToken.ts"
-import type { Scopes } from "../Scopes.ts"
-import * as TokenError from "../TokenError.ts"
+import type { AccessToken } from "../../AccessToken.ts"
+import type { Scopes } from "../../Scopes.ts"
+import * as TokenError from "../../TokenError.ts"
 
 export interface Flights {
   /** After the end of the scope every flight fails with `Closed`. */

@@ -2,8 +2,8 @@
 // flight annotates with the cache's name.
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
-import type { AccessToken } from "../AccessToken.ts"
-import type { TokenError } from "../TokenError.ts"
+import type { AccessToken } from "../../AccessToken.ts"
+import type { TokenError } from "../../TokenError.ts"
 
 const duration = Metric.histogram("itwin.auth.token.request.duration", {
   description: "Duration of flights: reading the secret and asking IMS, retries included.",

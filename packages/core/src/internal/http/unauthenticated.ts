@@ -11,7 +11,7 @@ import * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { redact } from "./scrub.ts"
+import { redact } from "../shown/scrub.ts"
 import { codeOf } from "./transport.ts"
 
 type Request = HttpClientRequest.HttpClientRequest

@@ -4,7 +4,7 @@ const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname)
 
 /** What a URL that receives credentials must be and this one is not; nothing if it is all right. */
-export const checkUrl = (text: string, insecureHttp: boolean): string | undefined => {
+export const checkCredentialUrl = (text: string, insecureHttp: boolean): string | undefined => {
   const url = URL.parse(text)
   if (url === null) return "an absolute URL"
   if (url.protocol !== "https:" && url.protocol !== "http:") return "an https URL"

@@ -5,8 +5,8 @@
 // refusal  a failure that lasts is replayed for 5 s, doubling to 60 s: for all keys if it is the client that is refused,
 //          for one if it is the scope
 import * as Duration from "effect/Duration"
-import type { Scopes } from "../Scopes.ts"
-import * as TokenError from "../TokenError.ts"
+import type { Scopes } from "../../Scopes.ts"
+import * as TokenError from "../../TokenError.ts"
 
 const quietMillis = 30_000
 const maxCoolingMillis = 15 * 60_000

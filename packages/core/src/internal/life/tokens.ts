@@ -1,9 +1,9 @@
 // The tokens at hand: one for each scope set, at most so many, the least recently used going first.
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
-import type { AccessToken } from "../AccessToken.ts"
-import type { Scopes } from "../Scopes.ts"
-import { type Margins, type Thresholds, thresholds } from "./thresholds.ts"
+import type { AccessToken } from "../../AccessToken.ts"
+import type { Scopes } from "../../Scopes.ts"
+import { type Margins, type Thresholds, thresholds } from "./phase.ts"
 
 /** The effect is made once, so that a hit allocates nothing but the fiber's step. */
 export interface Entry extends Thresholds {

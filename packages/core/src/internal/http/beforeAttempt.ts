@@ -1,0 +1,11 @@
+// What the token cache does before each attempt of a token request: while the request paused between two attempts, IMS
+// may have asked another request of the same cache to wait.
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type { TokenError } from "../../TokenError.ts"
+
+/** Run before each attempt; its failure ends the request and is not retried. */
+export const BeforeAttempt: Context.Reference<Effect.Effect<void, TokenError>> = Context.Reference(
+  "@effect-itwin/core/internal/BeforeAttempt",
+  { defaultValue: (): Effect.Effect<void, TokenError> => Effect.void }
+)
