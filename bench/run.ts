@@ -4,6 +4,7 @@
  */
 import { execFileSync } from "node:child_process"
 import { join } from "node:path"
+import { printTable } from "./table.ts"
 
 type Measured = Readonly<Record<string, number>>
 
@@ -104,11 +105,4 @@ const rows = [
   ]
 ]
 
-const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-for (const row of rows)
-  console.log(
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd()
-  )
+printTable(rows)
