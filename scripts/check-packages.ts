@@ -1,6 +1,7 @@
 /**
  * Packs each package and installs the tarballs into an empty project outside the workspace, as a stranger would with
- * npm; then imports every subpath there, checks that internals are not reachable, and runs a program and `fake-ims`.
+ * npm; then imports every subpath there, checks that no internal module is reachable, and runs a program and
+ * `fake-ims`.
  */
 import { execFileSync, spawn } from "node:child_process"
 import { globSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
@@ -30,11 +31,22 @@ try {
     const name = `@effect-itwin/${basename(directory)}`
     return [name, ...modules.filter((module) => module !== "index").map((module) => `${name}/${module}`)]
   })
+  // With and without the ending, so that no pattern of `exports` lets one through.
+  const internals = packages.flatMap((file) => {
+    const directory = join(root, file, "..")
+    return globSync("src/internal/**/*.ts", { cwd: directory }).flatMap((module) => {
+      const path = `@effect-itwin/${basename(directory)}/${module.slice("src/".length, -".ts".length)}`
+      return [path, `${path}.js`]
+    })
+  })
+  if (!internals.some((path) => path.split("/").length > 4)) throw new Error("no nested internal module was found")
+
   writeFileSync(
     join(project, "main.js"),
     `${subpaths.map((path) => `await import("${path}")`).join("\n")}
-for (const path of ["@effect-itwin/core/internal/scrub", "@effect-itwin/core/index"]) {
-  await import(path).then(() => { throw new Error(path + " is reachable") }, () => {})
+for (const path of ${JSON.stringify([...internals, "@effect-itwin/core/index"])}) {
+  const code = await import(path).then(() => "reachable", (error) => error.code)
+  if (code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(path + ": " + code)
 }
 const { ITwin, Users } = await import("@effect-itwin/core")
 const { FakeIms } = await import("@effect-itwin/testing")
@@ -61,7 +73,8 @@ console.log(me.givenName)
   if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url)) throw new Error(`the packed fake-ims printed ${line}`)
 
   console.log(
-    `${tarballs.length} packages, ${subpaths.length} subpaths: packed, installed and run outside the workspace`
+    `${tarballs.length} packages, ${subpaths.length} subpaths: packed, installed and run outside the workspace; ` +
+      `${internals.length / 2} internal modules are not reachable`
   )
 } finally {
   rmSync(project, { recursive: true, force: true })
