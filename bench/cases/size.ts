@@ -1,12 +1,55 @@
-// Core's own code, minified and gzipped, with Effect left out. Bytes.
+// Bundles of the built core as they reach a browser, minified and gzipped, in bytes: `Scopes` alone and a minimal program,
+// each divided into core's own code and the Effect modules below it.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
 import { rolldown } from "rolldown"
 import { print } from "./print.ts"
 
-const bundle = await rolldown({
-  input: join(import.meta.dirname, "../../packages/core/dist/index.js"),
-  external: /^effect(\/|$)/
-})
-const { output } = await bundle.generate({ format: "esm", minify: true })
-print({ ours: [gzipSync(output[0].code, { level: 9 }).byteLength], minified: [Buffer.byteLength(output[0].code)] })
+const dist = join(import.meta.dirname, "../../packages/core/dist")
+
+const programs = {
+  Scopes: `export { parse } from "${dist}/Scopes.js"`,
+  program: `
+import * as Effect from "effect/Effect"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as Layer from "effect/Layer"
+import * as ITwin from "${dist}/ITwin.js"
+import * as SecretProvider from "${dist}/SecretProvider.js"
+import * as Users from "${dist}/Users.js"
+export const run = (credentials) => Effect.runPromise(Effect.provide(Users.me, ITwin.layer.pipe(
+  Layer.provide([FetchHttpClient.layer, SecretProvider.layerStatic(credentials)])
+)))`
+}
+
+// In the workspace, where `effect` is found.
+const folder = mkdtempSync(join(import.meta.dirname, "../node_modules/size-"))
+const sizeOf = async (code: string) => {
+  const entry = join(folder, "entry.js")
+  writeFileSync(entry, code)
+  const bundle = await rolldown({ input: entry, platform: "browser" })
+  const { output } = await bundle.generate({
+    format: "esm",
+    minify: true,
+    codeSplitting: { groups: [{ name: "effect", test: /[\\/]effect[\\/]dist[\\/]/ }] }
+  })
+  const sum = (isEffect: boolean) => {
+    const chunks = output.filter((chunk) => chunk.type === "chunk" && (chunk.name === "effect") === isEffect)
+    const text = chunks.map((chunk) => (chunk.type === "chunk" ? chunk.code : "")).join("\n")
+    return { minified: Buffer.byteLength(text), gzipped: gzipSync(text, { level: 9 }).byteLength }
+  }
+  return { ours: sum(false), effect: sum(true) }
+}
+
+try {
+  const scopes = await sizeOf(programs.Scopes)
+  const program = await sizeOf(programs.program)
+  print({
+    "Scopes minified": [scopes.ours.minified + scopes.effect.minified],
+    "Scopes gzipped": [scopes.ours.gzipped + scopes.effect.gzipped],
+    "program, ours": [program.ours.gzipped],
+    "program, Effect": [program.effect.gzipped]
+  })
+} finally {
+  rmSync(folder, { recursive: true, force: true })
+}
