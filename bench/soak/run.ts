@@ -40,7 +40,8 @@ const mostHeapGrowth = 4 * 1024 * 1024
 /** Each fiber rests for up to this long between two calls. */
 const restMillis = 1000
 
-const scopes = ["itwin-platform", "itwin-platform users:read", "itwins:read", "jobs:run"].map(Scopes.make)
+/** The keys, each with its own token. */
+const scopes = Array.from({ length: 12 }, (_, index) => Scopes.make(`itwin-platform area-${index}`))
 
 const server = fork(join(import.meta.dirname, "server.ts"), [values.seed])
 const [url] = (await once(server, "message")) as [string]
@@ -167,7 +168,7 @@ await runtime.dispose()
 const duration = (nanos: number) => (nanos < 1e6 ? `${(nanos / 1e3).toFixed(1)} µs` : `${(nanos / 1e6).toFixed(0)} ms`)
 const rows: ReadonlyArray<readonly [what: string, measured: string, mark?: string, holds?: boolean]> = [
   ["seconds, fibers, seed", `${seconds}, ${fibers}, ${values.seed}`],
-  ["gets", String(gets), "> 0", gets > failed],
+  ["gets", String(gets), "some succeed", gets > failed],
   ["share of failed gets", `${((failed / gets) * 100).toFixed(2)} %`],
   ["get, p50 and p99", `${duration(latency.percentile(50))}, ${duration(latency.percentile(99))}`],
   ["token requests", String(report.requests), "> 0", report.requests > 0],

@@ -103,11 +103,18 @@ const server = createServer((request, response) => {
     const key = new URLSearchParams(text).get("scope") ?? ""
     const others = open.get(key) ?? new Set()
     open.set(key, others)
-    const before = [...others]
-    if (before.length > 0)
+    for (const other of others) {
+      // Completed although a later one had begun, or left open: one that the client gave up is closed soon.
+      let isCounted = false
+      const count = () => {
+        if (!isCounted) overlaps++
+        isCounted = true
+      }
+      other.once("finish", count)
       setTimeout(() => {
-        if (before.some((other) => others.has(other))) overlaps++
+        if (others.has(other)) count()
       }, graceMillis)
+    }
     others.add(response)
     response.once("close", () => others.delete(response))
     const [name, behave] = chosen()
