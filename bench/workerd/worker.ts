@@ -7,11 +7,8 @@ import { ClientCredentials, Environment, ITwin, SecretProvider, Users } from "@e
 import { Cause, Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 
-// Both names of the option: the run compares checkouts from before and after it was renamed.
-const options = { refresh: env.renewal, renewal: env.renewal }
-
 const runtime = ManagedRuntime.make(
-  ITwin.layerWith(options).pipe(
+  ITwin.layerWith({ renewal: env.renewal }).pipe(
     Layer.provide([
       FetchHttpClient.layer,
       Environment.layer(Environment.custom({ tokenEndpoint: `${env.server}/connect/token`, apiBaseUrl: env.server })),

@@ -31,7 +31,7 @@ const main = Effect.gen(function* () {
     for (const jitter of [0, 0.1]) {
       const figures = yield* simulate({ ...fleet, phase, jitter })
       rows.push([
-        phase === "own" ? "at a second of its own" : "all in the same second",
+        phase === "own" ? "each at its own second" : "all in the same second",
         jitter === 0 ? "none" : "10 %, the default",
         figures.calls,
         figures.requests / hours,

@@ -33,7 +33,10 @@ export interface Options {
 export interface Figures {
   /** Calls of `get`. */
   readonly calls: number
-  /** Calls that got no token, by the trouble in which they fell; the last one counts those outside of any. */
+  /**
+   * Calls that got no token, by the trouble in which they fell, or that ended less than 72 s before: the longest pause
+   * after a failure. The last one counts those outside of any.
+   */
   readonly failed: ReadonlyArray<number>
   /** Requests to IMS in all. */
   readonly requests: number
@@ -52,6 +55,9 @@ export const troubles: ReadonlyArray<Trouble> = [
 ]
 
 const life = 3600
+
+/** Of a failure that lasts, in seconds, jitter included. */
+const longestPause = 72
 
 const secretOf = (version: number) => `fake-secret-${version}+/=`
 
@@ -104,7 +110,8 @@ export const simulate = Effect.fnUntraced(
     const caches = yield* Effect.replicateEffect(TokenCache.make({ jitter: options.jitter }), replicas).pipe(
       Effect.provideService(HttpClient.HttpClient, client),
       Effect.provideService(SecretProvider.SecretProvider, provider),
-      Effect.provideService(Environment.Environment, Environment.production)
+      Effect.provideService(Environment.Environment, Environment.production),
+      Effect.orDie
     )
 
     /** The replicas that ask in this second of each round. */
@@ -114,7 +121,7 @@ export const simulate = Effect.fnUntraced(
     let waiting: Array<{ readonly at: number; readonly fiber: Fiber.Fiber<unknown, unknown> }> = []
     const settle = (at: number, exit: Exit.Exit<unknown, unknown>) => {
       if (Exit.isSuccess(exit)) return
-      const trouble = troubles.findIndex(({ from, seconds }) => at >= from && at < from + seconds)
+      const trouble = troubles.findIndex(({ from, seconds }) => at >= from && at < from + seconds + longestPause)
       const index = trouble === -1 ? troubles.length : trouble
       failed[index] = (failed[index] ?? 0) + 1
     }

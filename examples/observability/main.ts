@@ -1,5 +1,5 @@
 /**
- * What operators see of a token cache: spans, metrics and log lines of a first flight that two callers share, a token
+ * What operators see of a token cache: spans, metrics and log lines of a first request that two callers share, a token
  * from memory, a renewal that fails while IMS is down, and its recovery.
  *
  * `node examples/observability/main.ts`. It runs against the fake in process, and in virtual time: an hour passes at
@@ -42,7 +42,7 @@ const scenario = Effect.gen(function* () {
   const fake = yield* FakeIms.FakeIms
   const call = (name: string) => Effect.withSpan(cache.get(), name)
 
-  // Nobody has a token: both wait for one flight.
+  // Nobody has a token: both wait for one request.
   yield* fake.script("POST /connect/token", Fault.once(Fault.delay("120 millis")))
   const callers = yield* Effect.forEach(["invoice 1", "invoice 2"], (name) => Effect.forkChild(call(name)))
   yield* TestClock.adjust("120 millis")

@@ -1,8 +1,8 @@
 /**
  * Where the platform is: the token endpoint and the base URL of the APIs.
  *
- * `Environment` is a `Context.Reference`, so nothing has to be provided for production. Everything that asks for a
- * token or sends one reads it once, when its layer is built.
+ * `Environment` is a `Context.Reference`, so nothing has to be provided: the layers then read {@link config} when they are
+ * built. Without any of its variables that is production.
  *
  * **Gotchas**
  *
@@ -58,7 +58,8 @@ export const qa: Environment = Object.freeze({
 })
 
 /**
- * The environment of everything below it; production unless provided.
+ * The environment of everything below it. Where none is provided, the layers read {@link configured}; the
+ * reference's own default is production.
  *
  * @category references
  * @since 0.1.0
@@ -141,8 +142,8 @@ export const custom = (options: {
 }
 
 /**
- * The environment in the context, checked: one that somebody put together by hand obeys the rules of {@link custom},
- * or this is a defect. What sends credentials reads it from here.
+ * Returns the environment that is provided, otherwise production. One that was put together by hand has to obey the
+ * rules of {@link custom}; otherwise it is a defect.
  *
  * @category references
  * @since 0.1.0
@@ -205,7 +206,19 @@ export const config: Config.Config<Environment> = Config.succeed(undefined).pipe
 )
 
 /**
- * Sets the environment from {@link config}.
+ * Returns the environment that is provided; otherwise reads {@link config}, and fails with a `ConfigError` if the
+ * variables are wrong. The layers of this library get it from here.
+ *
+ * @category config
+ * @since 0.1.0
+ */
+export const configured: Effect.Effect<Environment, Config.ConfigError> = Effect.contextWith(
+  (context: Context.Context<never>) => (Context.getOrUndefined(context, Environment) === undefined ? config : current)
+)
+
+/**
+ * Sets the environment from {@link config}. The layers of this library do the same by themselves where no environment
+ * is provided; this one is for other code that reads `Environment`.
  *
  * @category layers
  * @since 0.1.0

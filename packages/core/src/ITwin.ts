@@ -3,11 +3,12 @@
  *
  * **Gotchas**
  *
- * {@link layer} is a constant, and layers are memoised by reference: several tenants in one graph need a
- * {@link layerWith} each, or `Layer.fresh` around each tenant's whole stack. Otherwise they share one token.
+ * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one graph never share a
+ * token. Each use makes its own token requests: write the layer once, in one `const App`, and provide that.
  *
  * @since 0.1.0
  */
+import type * as Config from "effect/Config"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as ITwinHttpClient from "./ITwinHttpClient.ts"
@@ -23,20 +24,21 @@ import * as TokenCache from "./TokenCache.ts"
 export type ITwin = TokenCache.TokenCache | ITwinHttpClient.ITwinHttpClient
 
 /**
- * The layer with options for cache and client; `scopes` holds for both.
+ * Builds the layer with options for cache and client; `scopes` holds for both.
  *
  * @category layers
  * @since 0.1.0
  */
 export const layerWith = (
   options: TokenCache.Options & ITwinHttpClient.Options
-): Layer.Layer<ITwin, never, SecretProvider | HttpClient.HttpClient> =>
-  Layer.provideMerge(ITwinHttpClient.layerWith(options), TokenCache.layerWith(options))
+): Layer.Layer<ITwin, Config.ConfigError, SecretProvider | HttpClient.HttpClient> =>
+  Layer.fresh(Layer.provideMerge(ITwinHttpClient.layerWith(options), TokenCache.layerWith(options)))
 
 /**
- * The layer with its defaults: scope `itwin-platform`, production unless an `Environment` is provided.
+ * Builds the layer with its defaults: scope `itwin-platform`, and the environment that is provided or that the variables
+ * of `Environment.config` name.
  *
  * @category layers
  * @since 0.1.0
  */
-export const layer: Layer.Layer<ITwin, never, SecretProvider | HttpClient.HttpClient> = layerWith({})
+export const layer: Layer.Layer<ITwin, Config.ConfigError, SecretProvider | HttpClient.HttpClient> = layerWith({})

@@ -1,8 +1,30 @@
 /**
- * What an iTwin Platform API answers instead of what was asked for.
+ * Tells why an iTwin Platform API did not do what a request asked for.
  *
  * One error, `ITwinApiError`, whose `reason` is chosen by the **status**: the platform's codes vary in casing and
- * between APIs. The code, message and details of the answer are kept for people.
+ * between APIs. The code, message and details of the response are kept for people.
+ *
+ * **Example** (Decoding the body of a response)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, ITwinApiError, ITwinHttpClient } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer, Schema } from "effect"
+ *
+ * const decode = ITwinApiError.schemaBodyJson(Schema.Struct({ iTwins: Schema.Array(Schema.Json) }))
+ *
+ * it.effect("returns nothing when the API does not know the path", () =>
+ *   Effect.gen(function* () {
+ *     const api = yield* ITwinHttpClient.ITwinHttpClient
+ *     const found = yield* api.get("/unknown").pipe(
+ *       Effect.flatMap(decode),
+ *       Effect.catchReason("ITwinApiError", "NotFound", () => Effect.succeed({ iTwins: [] }))
+ *     )
+ *     assert.deepStrictEqual(found.iTwins, [])
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
  *
  * @since 0.1.0
  */
@@ -14,10 +36,11 @@ import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import { readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
-import { secretsOf } from "./internal/http/unauthenticated.ts"
-import { scrubCorrelationId, scrubText } from "./internal/shown/scrub.ts"
+import { clientEmailOf, secretsOf } from "./internal/http/unauthenticated.ts"
+import { makeServerText, type ServerText } from "./internal/shown/serverText.ts"
 
 /**
  * One entry of the envelope's `details`.
@@ -32,7 +55,7 @@ export const Detail = Schema.Struct({
 })
 
 const fields = {
-  /** The platform's code, such as `InsufficientPermissions`, if the answer had one. */
+  /** The platform's code, such as `InsufficientPermissions`, if the response had one. */
   code: Schema.optional(Schema.String),
   /** The platform's own words. */
   detail: Schema.optional(Schema.String),
@@ -45,17 +68,34 @@ type Fields = {
   readonly details?: ReadonlyArray<typeof Detail.Type> | undefined
 }
 
-const sayings = ({ code, message }: { readonly code?: string | undefined; readonly message?: string | undefined }) =>
-  [code, message].filter((part) => part !== undefined).join(": ")
+/** The client's e-mail, which a person invites to an iTwin; known for a response of `ITwinHttpClient`. */
+const clientEmail = Schema.optional(Schema.String)
 
-/** The first details are in the message; all are in `details`. */
+const maxDetails = 3
+
+/** Without the full stop: an advice follows. */
+const said = (...parts: ReadonlyArray<string | null | undefined>): string =>
+  parts
+    .filter((part) => part !== undefined && part !== null && part !== "")
+    .join(": ")
+    .replace(/\.$/, "")
+
+/** Three details at most are in the message; all are in `details`. */
 const describe = (what: string, { code, detail, details = [] }: Fields, advice: string): string => {
-  const said = [sayings({ code, message: detail }), ...details.slice(0, 3).map(sayings)].filter((part) => part !== "")
-  return `${what}${said.length === 0 ? "" : ` (${said.join("; ")})`}. ${advice}`
+  const all = details.map(({ code, message, target }) => said(target, message ?? code)).filter((text) => text !== "")
+  const rest = all.length - maxDetails
+  const parts = [said(code, detail), ...all.slice(0, maxDetails), rest > 0 ? `and ${rest} more` : ""]
+  const text = parts.filter((part) => part !== "").join("; ")
+  return `${what}${text === "" ? "" : ` (${text})`}. ${advice}`.trimEnd()
 }
 
+const waitAdvice = (retryAfter: Duration.Duration | undefined): string =>
+  retryAfter === undefined
+    ? "Retry the call with growing pauses."
+    : `The API asked to wait ${Duration.toSeconds(retryAfter)} s; retry the call then.`
+
 /**
- * 401: the token was missing, expired, or of an app that the API does not know.
+ * 401: the token was missing, has expired, was revoked, or belongs to an app that the API does not know.
  *
  * @category reasons
  * @since 0.1.0
@@ -65,42 +105,58 @@ export class Unauthorized extends Schema.Error<Unauthorized>("@effect-itwin/core
   ...fields
 }) {
   override get message(): string {
-    return describe("The API does not accept the token", this, "Check that token and API are of one environment.")
+    return describe(
+      "The API rejected the token",
+      this,
+      "Check that the token and the API belong to the same environment."
+    )
   }
 }
 
 /**
- * 403: the token is good and the app has no role that permits this.
+ * 403: the token is valid, but the app has no role with the permission.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class Forbidden extends Schema.Error<Forbidden>("@effect-itwin/core/ITwinApiError/Forbidden")({
   _tag: Schema.tag("Forbidden"),
-  ...fields
+  ...fields,
+  clientEmail
 }) {
   override get message(): string {
-    return describe("The app may not do this", this, "Add the app's e-mail to the iTwin, with a role that permits it.")
+    const who = this.clientEmail ?? "the app's e-mail"
+    return describe(
+      "The app lacks a permission",
+      this,
+      `Invite ${who} to the iTwin with a role that has this permission.`
+    )
   }
 }
 
 /**
- * 404: there is no such thing, or the app may not know of it.
+ * 404: the resource does not exist, or is hidden from the app.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/ITwinApiError/NotFound")({
   _tag: Schema.tag("NotFound"),
-  ...fields
+  ...fields,
+  clientEmail
 }) {
   override get message(): string {
-    return describe("The API found nothing", this, "Check the id, and that the app was added to the iTwin.")
+    const who = this.clientEmail ?? "the app's e-mail"
+    return describe(
+      "The API did not find the resource",
+      this,
+      `Check the id, and that ${who} was invited to the iTwin.`
+    )
   }
 }
 
 /**
- * 422: the request was understood and its content is not valid; `details` names the fields.
+ * 422: the content of the request is not valid; `details` names the fields.
  *
  * @category reasons
  * @since 0.1.0
@@ -110,7 +166,7 @@ export class Unprocessable extends Schema.Error<Unprocessable>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    return describe("The API does not accept the content of the request", this, "See details for the fields.")
+    return describe("The API rejected the content of the request", this, "Correct these fields.")
   }
 }
 
@@ -126,13 +182,12 @@ export class RateLimited extends Schema.Error<RateLimited>("@effect-itwin/core/I
   retryAfter: Schema.optional(Schema.Duration)
 }) {
   override get message(): string {
-    const when = this.retryAfter === undefined ? "Wait" : `Wait ${Duration.format(this.retryAfter)}`
-    return describe("The API limits the rate of calls", this, `${when} before the next one.`)
+    return describe("The app exceeded the rate limit of the API", this, waitAdvice(this.retryAfter))
   }
 }
 
 /**
- * 5xx.
+ * 5xx: the API failed or is unavailable.
  *
  * @category reasons
  * @since 0.1.0
@@ -143,12 +198,12 @@ export class Unavailable extends Schema.Error<Unavailable>("@effect-itwin/core/I
   retryAfter: Schema.optional(Schema.Duration)
 }) {
   override get message(): string {
-    return describe("The API failed", this, "Try again later.")
+    return describe("The API failed", this, waitAdvice(this.retryAfter))
   }
 }
 
 /**
- * Any other status, or a success whose body is not what the API documents.
+ * Any other status, or a 2xx whose body is not what the API documents.
  *
  * @category reasons
  * @since 0.1.0
@@ -158,7 +213,7 @@ export class Unexpected extends Schema.Error<Unexpected>("@effect-itwin/core/ITw
   ...fields
 }) {
   override get message(): string {
-    return describe("The API's answer is not one it documents", this, "Quote the correlation id to support.")
+    return describe("The API returned an undocumented response", this, "")
   }
 }
 
@@ -183,7 +238,7 @@ export const ITwinApiErrorReason = Schema.Union([
 export type ITwinApiErrorReason = typeof ITwinApiErrorReason.Type
 
 /**
- * An API did not do what was asked; `reason` says why.
+ * Tells that an API did not do what was asked; `reason` says why.
  *
  * @category errors
  * @since 0.1.0
@@ -195,14 +250,43 @@ export class ITwinApiError extends Schema.Error<ITwinApiError>("@effect-itwin/co
   /** Without query. */
   url: Schema.String,
   status: Schema.Int,
-  /** The answer's `X-Correlation-Id`; support asks for it. */
+  /** The response's `X-Correlation-Id`; support asks for it. */
   correlationId: Schema.optional(Schema.String)
 }) {
+  /**
+   * Whether the same request can succeed later without a change by anybody: 429 and 5xx.
+   *
+   * @since 0.1.0
+   */
+  get isRetryable(): boolean {
+    return this.reason._tag === "RateLimited" || this.reason._tag === "Unavailable"
+  }
+
+  /**
+   * How long the API asked to wait (`Retry-After`, RFC 9110 §10.2.3) on a 429 or 5xx; at most a day.
+   *
+   * @since 0.1.0
+   */
+  get retryAfter(): Duration.Duration | undefined {
+    return "retryAfter" in this.reason ? this.reason.retryAfter : undefined
+  }
+
   override get message(): string {
-    const id = this.correlationId === undefined ? "" : `, correlation id ${this.correlationId}`
-    return `${this.reason.message} (${this.method} ${this.url}, status ${this.status}${id})`
+    const hasId = this.correlationId !== undefined
+    const support =
+      hasId && this.reason._tag === "Unexpected" ? " Include the correlation id if you contact support." : ""
+    const id = hasId ? `, correlation id ${this.correlationId}` : ""
+    return `${this.reason.message}${support} (${this.method} ${this.url}, status ${this.status}${id})`
   }
 }
+
+/**
+ * Returns whether the value is an `ITwinApiError`.
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isITwinApiError: (value: unknown) => value is ITwinApiError = Schema.is(ITwinApiError)
 
 // {"error":{"code","message","details"}} of the APIs, and {"statusCode","message"} of the gateway before them.
 const Envelope = Schema.Struct({
@@ -216,35 +300,50 @@ const GatewayEnvelope = Schema.Struct({ message: Schema.String })
 
 const decodeEnvelope = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Union([Envelope, GatewayEnvelope])))
 
-/** What the envelope says, without the token, which a gateway may quote. */
-const fieldsOf = (body: string, secrets: ReadonlyArray<string>) => {
+const serverTextOf = (response: HttpClientResponse.HttpClientResponse): ServerText =>
+  makeServerText(secretsOf(response))
+
+/** The text under a key, if there is any; otherwise no key. */
+const shownAs = <K extends string>(
+  key: K,
+  text: string | null | undefined,
+  show: (text: string) => string | undefined
+) => {
+  const shown = text === null || text === undefined ? undefined : show(text)
+  return shown === undefined ? {} : { [key]: shown }
+}
+
+/** What the envelope says, as far as it may be shown: a gateway may quote the token. */
+const fieldsOf = (body: string, serverText: ServerText): Fields => {
   const envelope = decodeEnvelope(body)
   if (Result.isFailure(envelope)) return {}
-  const clean = (text: string | undefined, limit: number) =>
-    text === undefined ? undefined : scrubText(text, secrets, limit)
-  if (!("error" in envelope.success)) return { detail: clean(envelope.success.message, 512) }
+  const { show, showCode } = serverText
+  if (!("error" in envelope.success)) return shownAs("detail", envelope.success.message, show)
   const { code, message, details } = envelope.success.error
   return {
-    code: clean(code, 64),
-    detail: clean(message, 512),
-    details: details?.slice(0, 20).map((detail) => ({
-      ...(detail.code === undefined ? {} : { code: scrubText(detail.code, secrets, 64) }),
-      ...(detail.message === undefined ? {} : { message: scrubText(detail.message, secrets, 512) }),
-      ...(detail.target === undefined || detail.target === null
-        ? {}
-        : { target: scrubText(detail.target, secrets, 128) })
-    }))
+    ...shownAs("code", code, showCode),
+    ...shownAs("detail", message, show),
+    ...(details === undefined || details === null
+      ? {}
+      : {
+          details: details.slice(0, 20).map((detail) => ({
+            ...shownAs("code", detail.code, showCode),
+            ...shownAs("message", detail.message, show),
+            ...shownAs("target", detail.target, show)
+          }))
+        })
   }
 }
 
 const reasonOf = (
-  { status }: HttpClientResponse.HttpClientResponse,
-  fields: ReturnType<typeof fieldsOf>,
+  response: HttpClientResponse.HttpClientResponse,
+  fields: Fields,
   retryAfter: Duration.Duration | undefined
 ): ITwinApiErrorReason => {
+  const { status } = response
   if (status === 401) return new Unauthorized(fields)
-  if (status === 403) return new Forbidden(fields)
-  if (status === 404) return new NotFound(fields)
+  if (status === 403) return new Forbidden({ ...fields, clientEmail: clientEmailOf(response) })
+  if (status === 404) return new NotFound({ ...fields, clientEmail: clientEmailOf(response) })
   if (status === 422) return new Unprocessable(fields)
   if (status === 429) return new RateLimited({ ...fields, retryAfter })
   if (status >= 500) return new Unavailable({ ...fields, retryAfter })
@@ -255,9 +354,10 @@ const make = (response: HttpClientResponse.HttpClientResponse, reason: ITwinApiE
   new ITwinApiError({
     reason,
     method: response.request.method,
-    url: response.url.split("?")[0] ?? "",
+    // The caller's: a redirect's target is a server's text.
+    url: response.request.url.split("?")[0] ?? "",
     status: response.status,
-    correlationId: scrubCorrelationId(response.headers["x-correlation-id"], secretsOf(response))
+    correlationId: serverTextOf(response).showCorrelationId(response.headers["x-correlation-id"])
   })
 
 /** Up to the limit; a body that was read before fails, or is empty, when it is read so again: its text is still there. */
@@ -273,7 +373,7 @@ const bodyOf = (response: HttpClientResponse.HttpClientResponse) =>
  *
  * **Details**
  *
- * Reads no more than 256 KiB of the body. What is no envelope then is not quoted: the error tells the status alone.
+ * Reads at most 256 KiB of the body. A body that is not an envelope is not quoted: the error tells the status alone.
  *
  * @category constructors
  * @since 0.1.0
@@ -283,11 +383,23 @@ export const fromResponse: (
 ) => Effect.Effect<never, ITwinApiError | HttpClientError.HttpClientError> = Effect.fnUntraced(function* (response) {
   const body = yield* bodyOf(response)
   const retryAfter = parseRetryAfter(response.headers, yield* DateTime.now)
-  return yield* make(response, reasonOf(response, fieldsOf(body, secretsOf(response)), retryAfter))
+  return yield* make(response, reasonOf(response, fieldsOf(body, serverTextOf(response)), retryAfter))
 })
 
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
+
+/** What did not match, and where. A key is a server's text, and a message may quote some: JSON's parser does. */
+const problemOf = ({ issue }: Schema.SchemaError, { show, showCode }: ServerText): string =>
+  formatIssue(issue)
+    .issues.slice(0, 3)
+    .map(({ message, path = [] }) => {
+      const keys = path.map((key) => `["${showCode(String(typeof key === "object" ? key.key : key))}"]`)
+      return `${show(message) ?? "Unexpected value"}${keys.length === 0 ? "" : ` at ${keys.join("")}`}`
+    })
+    .join("; ")
+
 /**
- * Decodes the JSON body of a 2xx; any other answer, and a body that does not fit, becomes an `ITwinApiError`.
+ * Decodes the JSON body of a 2xx. Any other response, and a body that does not fit, becomes an `ITwinApiError`.
  *
  * @category decoding
  * @since 0.1.0
@@ -299,7 +411,9 @@ export const schemaBodyJson = <S extends Schema.Constraint>(schema: S) => {
   ): Effect.Effect<S["Type"], ITwinApiError | HttpClientError.HttpClientError, S["DecodingServices"]> =>
     response.status >= 200 && response.status < 300
       ? Effect.flatMap(response.text, (body) =>
-          Effect.mapError(decode(body), (error) => make(response, new Unexpected({ detail: error.message })))
+          Effect.mapError(decode(body), (error) =>
+            make(response, new Unexpected({ detail: problemOf(error, serverTextOf(response)) }))
+          )
         )
       : fromResponse(response)
 }

@@ -1,32 +1,60 @@
 /**
- * An `HttpClient` that carries the bearer token, and nowhere but where it may go.
+ * An `HttpClient` that sends the access token with each request, to the API's origin and to those you list.
  *
  * **Details**
  *
- * A request with a relative URL goes to the environment's API. The origin is checked, and the token attached, after
- * every transformation of the request (`HttpClient.mapRequest` and the like, on this client or on the given one), so
- * that none can move the token. Allowed are the API's origin and those in `origins`; any other fails with
- * `OriginRefused` before a byte is sent.
+ * - A relative URL is resolved against the API of the environment. The origin is checked, and the token attached, after
+ *   every transformation of the request (`HttpClient.mapRequest` and others, on this client or on the given one). A
+ *   request to any other origin fails with `OriginRefused` before a byte is sent.
+ * - Redirects to an allowed origin are followed with the token, at most 10. A redirect to any other origin is returned as
+ *   the answer: nothing is sent there. So is a 307 or 308 whose body can't be sent again.
+ * - A 401 makes the cache replace the token, and the request is sent once more with the new one, if its body can be sent
+ *   again (not a stream, not a raw body). Otherwise the 401 is returned at once, and the token is replaced in the
+ *   background. Limits: the cache replaces no token younger than 30 s, and none while a pause holds. Nothing is replaced
+ *   for what no token cures (`HeaderNotFound`, `UnknownClient`) and for a 401 of an origin that is not allowed.
+ * - The API may be silent for 60 s (option `timeout`) before the response and within its body; then the call, or the
+ *   reading of the body, fails with a `TransportError`. A body that keeps flowing is never cut, nor is an upload from a
+ *   stream. An upload from memory counts as silence.
+ * - A given client that throws or dies fails the call with the `TokenError` reason `Defect`, which is not retryable.
  *
- * A 401 is answered with another token and a second try, once: not for a token younger than 30 s, at most once in 30 s
- * for a scope set, not if the body is a stream, and not for what no token cures (`HeaderNotFound`, `UnknownClient`). If
- * no new token can be had, the 401 is the answer, and the old token stays.
- *
- * Responses and errors hold the caller's request, without the token.
+ * Responses and errors hold the caller's request, without the token. Errors hold no text of a foreign error, only its
+ * code. The span of a call ends without the response and without the error: `http.response.status_code` and `error.type`
+ * tell how it went.
  *
  * **Gotchas**
  *
- * `HttpClient.HttpClient` and fetch options are those of the layer's build; what a caller provides for a single request
- * is not used. Redirects are followed, at most 10, and to another origin without the token.
+ * The `HttpClient`, fetch options and undici options are those of the layer; what a caller provides around a single
+ * request is not used. A `Host` header is removed.
  *
  * `HttpClient.withScope` on top of this client does not abort a request when its scope closes; interrupting does.
  *
+ * **Example** (Calling an API, tested without a network)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, ITwinHttpClient } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("returns the status of an API call", () =>
+ *   Effect.gen(function* () {
+ *     const api = yield* ITwinHttpClient.ITwinHttpClient
+ *     const response = yield* api.get("/users/me", {
+ *       headers: { accept: "application/vnd.bentley.itwin-platform.v1+json" }
+ *     })
+ *     assert.strictEqual(response.status, 200)
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -34,17 +62,24 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Stream from "effect/Stream"
 import type { AccessToken } from "./AccessToken.ts"
+import { checkLimit } from "./internal/checkOption.ts"
 import { withClientSpan } from "./internal/http/clientSpan.ts"
 import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
-import { withoutRedirects } from "./internal/http/fetchOptions.ts"
-import { examine, isReplayable } from "./internal/http/retryOn401.ts"
+import { pinTransport } from "./internal/http/pinTransport.ts"
+import { followUp, isReplayable, maxRedirects, originOf } from "./internal/http/redirect.ts"
+import { examine } from "./internal/http/retryOn401.ts"
+import { withTimeLimit } from "./internal/http/timeLimit.ts"
 import * as unauthenticated from "./internal/http/unauthenticated.ts"
+import { defectOf } from "./internal/shown/defect.ts"
 import type * as Scopes from "./Scopes.ts"
 import { TokenCache } from "./TokenCache.ts"
 import * as TokenError from "./TokenError.ts"
 
 /**
+ * The authenticated client: an `HttpClient` that can also fail with a `TokenError`.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -54,6 +89,8 @@ export class ITwinHttpClient extends Context.Service<
 >()("@effect-itwin/core/ITwinHttpClient") {}
 
 /**
+ * Settings of the client. An invalid one is a defect when the client is built.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -61,12 +98,20 @@ export interface Options {
   /** The scopes of the token; the cache's default if absent. */
   readonly scopes?: Scopes.Scopes | undefined
   /**
-   * Origins beside the API's that may see the token, such as `https://connect-itwinjobs.bentley.com`. The rules of
-   * `Environment.custom` hold; one that breaks them is a defect when the client is built.
+   * Origins besides the API's that may see the token, for example `https://connect-itwinjobs.bentley.com`. The rules of
+   * `Environment.custom` hold.
    */
   readonly origins?: ReadonlyArray<string> | undefined
-  /** Whether a request that is answered with 401 is sent once more with another token; true by default. */
-  readonly retry?: boolean | undefined
+  /**
+   * Whether a request that is answered with 401 is sent once more with another token; true by default. The token is
+   * replaced in both cases.
+   */
+  readonly retryUnauthorized?: boolean | undefined
+  /**
+   * How long the API may be silent, before the response and within its body; 1 minute by default, above 0,
+   * `Duration.infinity` for no limit.
+   */
+  readonly timeout?: Duration.Input | undefined
 }
 
 const decodeOrigin = Schema.decodeSync(
@@ -86,8 +131,41 @@ const decodeOrigin = Schema.decodeSync(
 
 const isAbsolute = (url: string): boolean => /^[A-Za-z][A-Za-z0-9+.-]*:/.test(url)
 
+type Failure = HttpClientError.HttpClientError | TokenError.TokenError
+
+interface Prepared {
+  readonly request: HttpClientRequest.HttpClientRequest
+  readonly url: URL
+}
+
+/** Returns the answer, also where the given client made a failure of its status. */
+const answerOf = (exit: Exit.Exit<unauthenticated.Answer, Failure>): unauthenticated.Answer | undefined => {
+  if (Exit.isSuccess(exit)) return exit.value
+  const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+  const response =
+    error?._tag === "HttpClientError" && error.reason._tag === "StatusCodeError" ? error.response : undefined
+  return response instanceof unauthenticated.Answer ? response : undefined
+}
+
+/** Lets go of a body that is not read, and of its connection with it. */
+const release = (answer: unauthenticated.Answer): Effect.Effect<void> =>
+  Effect.raceFirst(Effect.ignore(Stream.runDrain(answer.stream)), Effect.void)
+
+/** The body of an upload counts as progress: it may take longer than the time limit. */
+const countChunks = (
+  request: HttpClientRequest.HttpClientRequest,
+  onChunk: () => void
+): HttpClientRequest.HttpClientRequest => {
+  const { body, hash, headers, method, url, urlParams } = request
+  if (body._tag !== "Stream") return request
+  const stream = Stream.tap(body.stream, () => Effect.sync(onChunk))
+  const counted = HttpBody.stream(stream, body.contentType, body.contentLength)
+  return HttpClientRequest.makeWith(method, url, urlParams, hash, headers, counted)
+}
+
 /**
- * Builds the client on the `HttpClient` and the `TokenCache` of the context.
+ * Builds the client on the `HttpClient` and the `TokenCache` of the context. An invalid option is a defect: a
+ * `RangeError` or a `SchemaError`.
  *
  * @category constructors
  * @since 0.1.0
@@ -95,79 +173,133 @@ const isAbsolute = (url: string): boolean => /^[A-Za-z][A-Za-z0-9+.-]*:/.test(ur
 export const make: (
   options?: Options
 ) => Effect.Effect<ITwinHttpClient["Service"], never, TokenCache | HttpClient.HttpClient> = Effect.fnUntraced(
-  function* (options?: Options) {
+  function* (options: Options = {}) {
     const cache = yield* TokenCache
     const given = yield* HttpClient.HttpClient
-    const client = HttpClient.followRedirects(given)
     const { apiBaseUrl, tokenEndpoint } = cache.environment
-    const allowed = [new URL(apiBaseUrl).origin, ...(options?.origins ?? []).map((origin) => decodeOrigin(origin))]
+    const allowed = [new URL(apiBaseUrl).origin, ...(options.origins ?? []).map((origin) => decodeOrigin(origin))]
+    const timeout = checkLimit("ITwinHttpClient: timeout", options.timeout ?? "1 minute")
+    const withLayerTransport = yield* pinTransport(given)
 
-    // The transport is the one of the build, whatever the caller's context holds. Redirects are followed here, because
-    // not every runtime's fetch takes the token off when it crosses to another origin.
-    const requestInit = yield* withoutRedirects(given)
-    const transport = yield* Effect.contextWith((context: Context.Context<never>) =>
-      Effect.succeed(
-        Context.add(Context.pick(FetchHttpClient.Fetch)(context), FetchHttpClient.RequestInit, requestInit)
+    const fail = (reason: TokenError.TokenErrorReason) =>
+      Effect.fail(new TokenError.TokenError({ reason, endpoint: tokenEndpoint }))
+
+    /** A defect of the program's own code may hold the request, and with it the token. */
+    const failDefect = (module: string) => (cause: Cause.Cause<unknown>) =>
+      fail(new TokenError.Defect({ module, ...defectOf(cause) }))
+
+    /** Runs code of the given client: `seal` takes its failures, its defects become ours. */
+    const foreign = <A>(
+      run: () => Effect.Effect<A, HttpClientError.HttpClientError>,
+      seal: (error: HttpClientError.HttpClientError) => HttpClientError.HttpClientError
+    ): Effect.Effect<A, Failure> =>
+      Effect.suspend(run).pipe(
+        Effect.mapError(seal),
+        Effect.catchCause(
+          (cause): Effect.Effect<never, Failure> =>
+            Cause.hasFails(cause) && !Cause.hasDies(cause) ? Effect.failCause(cause) : failDefect("HttpClient")(cause)
+        )
       )
-    )
-    const pinTransport = (context: Context.Context<never>): Context.Context<never> =>
-      Context.merge(Context.omit(FetchHttpClient.Fetch)(context), transport)
 
-    const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
+    /** Returns the request as it is sent, but for the token: to an origin that may see the token, or not at all. */
+    const prepare = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
       const resolved = isAbsolute(request.url) ? request : HttpClientRequest.prependUrl(request, apiBaseUrl)
-      // A `Host` of the caller's could bring the token to another site behind the same address.
-      const prepared = HttpClientRequest.removeHeader(yield* given.preprocess(resolved), "host")
+      const preprocessed = yield* foreign(
+        () => given.preprocess(resolved),
+        (error) => unauthenticated.requestError(error, resolved)
+      )
+      // A `Host` could bring the token to another site at the same address.
+      const prepared = HttpClientRequest.removeHeader(preprocessed, "host")
       const url = HttpClientRequest.toUrl(prepared)
       if (Option.isNone(url)) {
         return yield* new HttpClientError.HttpClientError({
-          reason: new HttpClientError.InvalidUrlError({ request: prepared, description: "not a URL" })
+          reason: new HttpClientError.InvalidUrlError({ request: prepared, description: "the URL is not valid" })
         })
       }
-      const { protocol, host } = url.value
-      const origin = `${protocol}//${host}`
-      if (!allowed.includes(origin)) {
-        return yield* new TokenError.TokenError({
-          reason: new TokenError.OriginRefused({ origin, allowed }),
-          endpoint: tokenEndpoint
-        })
-      }
-      const exchange = (token: AccessToken) => {
-        return withClientSpan(prepared, url.value, (traced) =>
-          client.postprocess(Effect.succeed(HttpClientRequest.bearerToken(traced, token.value))).pipe(
-            Effect.mapBoth({
-              onFailure: (error) => unauthenticated.error(error, prepared, token.value),
-              onSuccess: (response) => unauthenticated.response(response, prepared, token.value)
-            }),
-            // A defect of the given client may hold the request, and with it the token.
-            Effect.catchDefect(() => Effect.fail(unauthenticated.broken(prepared))),
-            Effect.updateContext(pinTransport)
-          )
-        )
-      }
-      const token = yield* cache.get(options?.scopes)
-      const exit = yield* Effect.exit(exchange(token))
-      // A given client may turn statuses into failures; its 401 is one all the same.
-      const answered = unauthenticated.answerOf(exit)
-      if (answered?.status !== 401 || options?.retry === false || !isReplayable(prepared)) return yield* exit
-      // A 401 of another site, to which the API sent us on, says nothing of the token: it never got there.
-      const answeredOrigin = unauthenticated.requestUrlOf(answered)?.origin
-      if (answeredOrigin !== undefined && answeredOrigin !== url.value.origin) return yield* exit
-      const refused = yield* examine(answered)
-      const original = unauthenticated.response(refused.response, prepared, token.value)
-      const another = refused.isCurable ? yield* cache.replace(token) : Option.none()
-      if (Option.isSome(another)) return yield* exchange(another.value)
-      return Exit.isSuccess(exit) ? original : yield* unauthenticated.refused(prepared, original)
+      const origin = originOf(url.value)
+      if (!allowed.includes(origin)) return yield* fail(new TokenError.OriginRefused({ origin, allowed }))
+      return { request: prepared, url: url.value }
     })
 
-    return HttpClient.makeWith<never, never, HttpClientError.HttpClientError | TokenError.TokenError, never>(
-      (request) => Effect.flatMap(request, send),
-      Effect.succeed
-    )
+    /** Sends the request with the token, and follows redirects to where the token may go. */
+    const follow = (
+      request: HttpClientRequest.HttpClientRequest,
+      exchange: unauthenticated.Exchange,
+      redirects = 0
+    ): Effect.Effect<unauthenticated.Answer, Failure> => {
+      let chunks = 0
+      const sent = HttpClientRequest.bearerToken(
+        countChunks(request, () => chunks++),
+        exchange.token.value
+      )
+      return withTimeLimit(
+        foreign(
+          () =>
+            Effect.map(
+              given.postprocess(Effect.succeed(sent)),
+              (response) => new unauthenticated.Answer(response, exchange)
+            ),
+          (error) => unauthenticated.error(error, exchange)
+        ),
+        timeout,
+        () => unauthenticated.timeoutError(exchange, "the API sent no response"),
+        () => chunks
+      ).pipe(
+        Effect.flatMap((answer) => {
+          const next = redirects < maxRedirects ? followUp(request, answer, allowed) : undefined
+          return next === undefined
+            ? Effect.succeed(answer)
+            : Effect.andThen(release(answer), follow(next, exchange, redirects + 1))
+        })
+      )
+    }
+
+    /** Sends the request, and tells whether the API refused the token where another one may help. */
+    const attempt = Effect.fnUntraced(function* ({ request, url }: Prepared, token: AccessToken) {
+      const exchange = { request, token, timeout }
+      const exit = yield* withClientSpan(
+        request,
+        url,
+        (traced) => Effect.updateContext(follow(traced, exchange), withLayerTransport),
+        failDefect("Tracer")
+      ).pipe(Effect.exit)
+      const answer = answerOf(exit)
+      // A 401 of another origin, to which the given client went by itself, says nothing of the token.
+      const isRefused = answer?.status === 401 && allowed.includes(originOf(URL.parse(answer.url) ?? url))
+      if (!isRefused) return { exit, isCurable: false }
+      const { answer: read, isCurable } = yield* examine(answer)
+      return {
+        exit: Exit.isSuccess(exit) ? Exit.succeed(read) : Exit.fail(unauthenticated.statusError(read)),
+        isCurable
+      }
+    })
+
+    /** The request for the new token belongs to the cache. A caller that has no use for the token does not wait. */
+    const replaceInBackground = (token: AccessToken) =>
+      Effect.forkDetach(cache.replace(token), { startImmediately: true })
+
+    const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
+      const prepared = yield* prepare(request)
+      const token = yield* cache.get(options.scopes)
+      const first = yield* attempt(prepared, token)
+      if (!first.isCurable) return yield* first.exit
+      if (options.retryUnauthorized === false || !isReplayable(prepared.request)) {
+        yield* replaceInBackground(token)
+        return yield* first.exit
+      }
+      const another = yield* cache.replace(token)
+      if (Option.isNone(another)) return yield* first.exit
+      const second = yield* attempt(prepared, another.value)
+      if (second.isCurable) yield* replaceInBackground(another.value)
+      return yield* second.exit
+    })
+
+    return HttpClient.makeWith<never, never, Failure, never>((request) => Effect.flatMap(request, send), Effect.succeed)
   }
 )
 
 /**
- * The client with options. Each call gives a layer of its own.
+ * Provides the client with options. Each call returns a new layer.
  *
  * @category layers
  * @since 0.1.0
@@ -176,7 +308,7 @@ export const layerWith = (options: Options): Layer.Layer<ITwinHttpClient, never,
   Layer.effect(ITwinHttpClient, make(options))
 
 /**
- * The client with its defaults.
+ * Provides the client with its defaults.
  *
  * @category layers
  * @since 0.1.0

@@ -13,6 +13,8 @@ import type { ClientCredentials } from "./ClientCredentials.ts"
 import type { SecretProviderError, SecretProviderErrorReason } from "./SecretProviderError.ts"
 
 /**
+ * Reads the credentials of the app from their backend.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -25,7 +27,7 @@ export class SecretProvider extends Context.Service<
 >()("@effect-itwin/core/SecretProvider") {}
 
 /**
- * Credentials that are at hand already, for example in a test.
+ * Provides credentials that the program already has, for example in a test.
  *
  * @category layers
  * @since 0.1.0
@@ -34,7 +36,7 @@ export const layerStatic = (credentials: ClientCredentials): Layer.Layer<SecretP
   Layer.succeed(SecretProvider, { credentials: Effect.succeed(credentials) })
 
 /**
- * Asks a second provider when the first one has nothing: "the vault, else the environment".
+ * Reads from a second provider when the first one has no secret: "the vault, else the environment".
  *
  * **Details**
  *
@@ -42,8 +44,8 @@ export const layerStatic = (credentials: ClientCredentials): Layer.Layer<SecretP
  *
  * **Gotchas**
  *
- * Beware of widening `when` to `Disabled` or `AccessDenied`: a secret that was switched off in the vault would be
- * replaced by an older one that lies about elsewhere.
+ * Do not widen `when` to `Disabled` or `AccessDenied`: a secret that was switched off in the vault would be replaced by
+ * an outdated copy kept elsewhere.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
 /**
- * Why the credentials of the app could not be read from their backend.
+ * Tells why the credentials of the app could not be read from their backend.
  *
  * One error, `SecretProviderError`, whose `reason` tells the cases apart:
  * `Effect.catchReason("SecretProviderError", "NotFound", …)`. Each names the provider and the secret's *name* and says
@@ -11,9 +11,11 @@
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import * as Cause from "effect/Cause"
+import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { defectFields, describeDefect } from "./internal/shown/defect.ts"
+import { defectFields, defectOf, describeDefect } from "./internal/shown/defect.ts"
+import { formatDuration } from "./internal/shown/formatDuration.ts"
 
 const fields = {
   /** The provider: `EnvSecretProvider`. */
@@ -24,6 +26,8 @@ const fields = {
   advice: Schema.optional(Schema.String)
 }
 
+const checkBackend = "Check its status, and the network path to it: firewall, proxy, DNS."
+
 const describe = (
   reason: { readonly provider: string; readonly secretName: string; readonly advice?: string | undefined },
   what: string,
@@ -31,22 +35,26 @@ const describe = (
 ) => `${reason.provider}: ${reason.secretName} ${what}. ${reason.advice ?? advice}`
 
 /**
- * The backend answers, and has no such secret.
+ * The backend answers, and does not have the secret.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/SecretProviderError/NotFound")({
   _tag: Schema.tag("NotFound"),
-  ...fields
+  ...fields,
+  /** What is missing, as a sentence without its end; that `secretName` was not found, unless given. */
+  problem: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    return describe(this, "was not found", "Create it, or correct the name.")
+    return this.problem === undefined
+      ? describe(this, "was not found", "Create it, or correct the name.")
+      : `${this.provider}: ${this.problem}.${this.advice === undefined ? "" : ` ${this.advice}`}`
   }
 }
 
 /**
- * The backend knows who asks and says no.
+ * The backend knows this identity and refuses the read.
  *
  * @category reasons
  * @since 0.1.0
@@ -56,7 +64,7 @@ export class AccessDenied extends Schema.Error<AccessDenied>("@effect-itwin/core
   ...fields
 }) {
   override get message(): string {
-    return describe(this, "may not be read", "Grant this program read access to the secret.")
+    return describe(this, "may not be read by this process", "Grant its identity read access to the secret.")
   }
 }
 
@@ -76,7 +84,7 @@ export class Disabled extends Schema.Error<Disabled>("@effect-itwin/core/SecretP
 }
 
 /**
- * This program has nothing to show the backend: no identity, no login.
+ * This process has no identity at the backend, and no login.
  *
  * @category reasons
  * @since 0.1.0
@@ -90,8 +98,8 @@ export class CredentialUnavailable extends Schema.Error<CredentialUnavailable>(
   override get message(): string {
     return describe(
       this,
-      "could not be asked for: no credential for the backend",
-      "Give this program an identity there."
+      "could not be read because this process has no identity at the backend",
+      "Assign one, for example a managed identity."
     )
   }
 }
@@ -108,8 +116,8 @@ export class Throttled extends Schema.Error<Throttled>("@effect-itwin/core/Secre
   retryAfter: Schema.optional(Schema.Duration)
 }) {
   override get message(): string {
-    const when = this.retryAfter === undefined ? "later" : `in ${Duration.format(this.retryAfter)}`
-    return describe(this, "was asked for too often", `Try again ${when}; read it less often.`)
+    const wait = this.retryAfter === undefined ? "" : ` and asked to wait ${formatDuration(this.retryAfter)}`
+    return describe(this, `was not read because the backend limits the rate${wait}`, "Read the secret less often.")
   }
 }
 
@@ -124,12 +132,12 @@ export class Unavailable extends Schema.Error<Unavailable>("@effect-itwin/core/S
   ...fields
 }) {
   override get message(): string {
-    return describe(this, "could not be read now", "The backend does not answer as it should; try again.")
+    return describe(this, "could not be read because the backend is unreachable or failed", checkBackend)
   }
 }
 
 /**
- * The secret is there and is no usable value: blank, or not of the agreed form.
+ * The secret exists, but its value is not usable: blank, or not in the agreed form.
  *
  * @category reasons
  * @since 0.1.0
@@ -139,7 +147,7 @@ export class InvalidSecret extends Schema.Error<InvalidSecret>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    return describe(this, "has no usable value", "Store the value exactly as the app's page showed it.")
+    return describe(this, "has no usable value", "Store the value exactly as My Apps showed it.")
   }
 }
 
@@ -154,7 +162,7 @@ export class Misconfigured extends Schema.Error<Misconfigured>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    return describe(this, "is not configured as it must be", "Correct the provider's settings.")
+    return describe(this, "is misconfigured", "Correct the provider's settings.")
   }
 }
 
@@ -207,7 +215,7 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   reason: SecretProviderErrorReason
 }) {
   /**
-   * Whether the same read can succeed a moment later without anybody doing anything.
+   * Whether the same read may succeed later without a change.
    *
    * @since 0.1.0
    */
@@ -225,9 +233,21 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   }
 
   override get message(): string {
-    return this.reason.message
+    return `${this.reason.message} See docs/errors.md#${this.reason._tag.toLowerCase()}`
   }
 }
+
+/**
+ * Builds the error for what a provider's own code threw: a {@link Defect} with the class and the stack frames of
+ * `thrown`, and without its message, which may hold a secret.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const fromDefect = (
+  about: { readonly provider: string; readonly secretName: string },
+  thrown: unknown
+): SecretProviderError => new SecretProviderError({ reason: new Defect({ ...about, ...defectOf(Cause.die(thrown)) }) })
 
 /**
  * Returns whether the value is a `SecretProviderError`.

@@ -1,5 +1,5 @@
 /**
- * Why there is no access token, or why one was not sent.
+ * Tells why there is no access token, or why one was not sent.
  *
  * One error, `TokenError`, whose `reason` tells the cases apart:
  * `Effect.catchReason("TokenError", "InvalidClient", …)`. Its message says what to do; `status`, `correlationId` and
@@ -7,21 +7,28 @@
  *
  * **Gotchas**
  *
- * Text that a server sent (`description`) is scrubbed of credentials and cut to 256 characters before it gets here. No
+ * Text that a server sent (`description`, `code`, `origin`) is shown only as far as it does not look like a secret. No
  * foreign error is attached as `cause`: an HTTP client's error holds the request, and with it the secret.
  *
  * @since 0.1.0
  */
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { defectFields, describeDefect } from "./internal/shown/defect.ts"
+import { formatDuration } from "./internal/shown/formatDuration.ts"
 import { SecretProviderError } from "./SecretProviderError.ts"
 
 /** What an OAuth error answer holds beside its code (RFC 6749 §5.2). */
 const oauth = {
-  /** `error_description`, scrubbed. */
+  /** `error_description`, as far as it does not look like a secret. */
   description: Schema.optional(Schema.String)
 }
+
+/** What the server asked for: it is known when the next request is made. */
+const asked = (retryAfter: Duration.Duration | undefined): string =>
+  retryAfter === undefined ? "" : ` and asked to wait ${formatDuration(retryAfter)}; the next attempt is made then`
+
+const checkPath = "Check the network path to it: firewall, proxy, DNS."
 
 const quote = (description: string | undefined): string => (description ? ` ("${description}")` : "")
 
@@ -35,12 +42,12 @@ export class SecretUnavailable extends Schema.Error<SecretUnavailable>(
   "@effect-itwin/core/TokenError/SecretUnavailable"
 )({ _tag: Schema.tag("SecretUnavailable"), error: SecretProviderError }) {
   override get message(): string {
-    return `The app's credentials could not be read. ${this.error.message}`
+    return this.error.reason.message
   }
 }
 
 /**
- * `invalid_client`: IMS does not accept this id with this secret.
+ * `invalid_client`: IMS rejects this id with this secret.
  *
  * @category reasons
  * @since 0.1.0
@@ -48,26 +55,21 @@ export class SecretUnavailable extends Schema.Error<SecretUnavailable>(
 export class InvalidClient extends Schema.Error<InvalidClient>("@effect-itwin/core/TokenError/InvalidClient")({
   _tag: Schema.tag("InvalidClient"),
   ...oauth,
-  /** This very secret gave tokens before. */
+  /** IMS accepted the same secret earlier. */
   workedBefore: Schema.optional(Schema.Boolean)
 }) {
   override get message(): string {
-    if (this.workedBefore === true) {
-      return (
-        `IMS does not accept the secret that it accepted before${quote(this.description)}: it was revoked, or IMS is ` +
-        "in maintenance. Check the app's page; a new secret is picked up by itself."
-      )
-    }
-    return (
-      `IMS does not accept the client id or its secret${quote(this.description)}. Check that both are whole, belong to ` +
-      "the same app and to this environment, and that the secret was not re-generated since. During maintenance IMS " +
-      "says the same of correct ones."
-    )
+    return this.workedBefore === true
+      ? `IMS rejected a secret that it accepted earlier${quote(this.description)}. Check under My Apps whether the ` +
+          "secret was revoked; a new one is picked up. IMS also returns this error during maintenance."
+      : `IMS rejected the client id or the client secret${quote(this.description)}. Check that neither was truncated ` +
+          "when copied, that both belong to the same app and to this environment, and that the secret has not been " +
+          "regenerated. IMS also returns this error for valid credentials during maintenance."
   }
 }
 
 /**
- * `unauthorized_client`: the app exists, and may not use the client credentials grant.
+ * `unauthorized_client`: the app exists, but may not use the client credentials grant.
  *
  * @category reasons
  * @since 0.1.0
@@ -76,7 +78,7 @@ export class UnauthorizedClient extends Schema.Error<UnauthorizedClient>(
   "@effect-itwin/core/TokenError/UnauthorizedClient"
 )({ _tag: Schema.tag("UnauthorizedClient"), ...oauth }) {
   override get message(): string {
-    return `The app may not ask for a token in its own name${quote(this.description)}. Register an app of type "Service".`
+    return `The app may not use the client credentials grant${quote(this.description)}. Register an app of type "Service".`
   }
 }
 
@@ -93,8 +95,8 @@ export class InvalidScope extends Schema.Error<InvalidScope>("@effect-itwin/core
 }) {
   override get message(): string {
     return (
-      `The app was not granted the scope "${this.scopes}"${quote(this.description)}. Add it on the app's page, or ask ` +
-      `for what is listed there; new apps have "itwin-platform".`
+      `IMS did not grant the app the scope "${this.scopes}"${quote(this.description)}. Add it under My Apps, or request ` +
+      `a scope that is listed there; new apps have "itwin-platform".`
     )
   }
 }
@@ -110,12 +112,12 @@ export class InvalidGrant extends Schema.Error<InvalidGrant>("@effect-itwin/core
   ...oauth
 }) {
   override get message(): string {
-    return `IMS rejected the grant${quote(this.description)}: it is invalid, has expired, or was revoked. Sign in again.`
+    return `IMS rejected the grant because it is invalid, has expired or was revoked${quote(this.description)}. Sign in again.`
   }
 }
 
 /**
- * `invalid_request`: IMS could not read the request.
+ * `invalid_request`: IMS rejects the request as malformed.
  *
  * @category reasons
  * @since 0.1.0
@@ -125,12 +127,12 @@ export class InvalidRequest extends Schema.Error<InvalidRequest>("@effect-itwin/
   ...oauth
 }) {
   override get message(): string {
-    return `The token endpoint could not read the request${quote(this.description)}. Check the endpoint and any proxy before it.`
+    return `The token endpoint rejected the request as malformed${quote(this.description)}. Check the endpoint, and any proxy in front of it.`
   }
 }
 
 /**
- * `unsupported_grant_type`: the endpoint knows no client credentials grant.
+ * `unsupported_grant_type`: the endpoint does not support the client credentials grant.
  *
  * @category reasons
  * @since 0.1.0
@@ -139,7 +141,7 @@ export class UnsupportedGrantType extends Schema.Error<UnsupportedGrantType>(
   "@effect-itwin/core/TokenError/UnsupportedGrantType"
 )({ _tag: Schema.tag("UnsupportedGrantType"), ...oauth }) {
   override get message(): string {
-    return `The token endpoint does not offer the client credentials grant${quote(this.description)}. Check that it is an IMS endpoint.`
+    return `The token endpoint does not support the client credentials grant${quote(this.description)}. Check that it is an IMS endpoint.`
   }
 }
 
@@ -151,17 +153,17 @@ export class UnsupportedGrantType extends Schema.Error<UnsupportedGrantType>(
  */
 export class OAuthError extends Schema.Error<OAuthError>("@effect-itwin/core/TokenError/OAuthError")({
   _tag: Schema.tag("OAuthError"),
-  /** The code, scrubbed and cut to 64 characters. */
+  /** The code; `unknown` if it may be a secret. */
   code: Schema.String,
   ...oauth
 }) {
   override get message(): string {
-    return `The token endpoint refused with the code "${this.code}"${quote(this.description)}, which is not OAuth's. Ask support what it means.`
+    return `The token endpoint returned the non-standard error code "${this.code}"${quote(this.description)}. Contact Bentley support and quote the correlation id.`
   }
 }
 
 /**
- * 429, or a cache that waits because of one.
+ * 429: IMS limits the rate of requests.
  *
  * @category reasons
  * @since 0.1.0
@@ -172,8 +174,7 @@ export class RateLimited extends Schema.Error<RateLimited>("@effect-itwin/core/T
   retryAfter: Schema.optional(Schema.Duration)
 }) {
   override get message(): string {
-    const when = this.retryAfter === undefined ? "Wait" : `Wait ${Duration.format(this.retryAfter)}`
-    return `The token endpoint limits the rate of requests. ${when} before asking again, and share one token cache per process.`
+    return `The token endpoint limits the rate of requests${asked(this.retryAfter)}. Share one token cache in each process.`
   }
 }
 
@@ -192,12 +193,12 @@ export class ServerError extends Schema.Error<ServerError>("@effect-itwin/core/T
   ...oauth
 }) {
   override get message(): string {
-    return `The token endpoint failed with status ${this.status}${quote(this.description)}. It may be down for maintenance; try again later.`
+    return `The token endpoint failed${quote(this.description)}${asked(this.retryAfter)}. Check whether IMS is down for maintenance.`
   }
 }
 
 /**
- * Where the exchange broke: name resolution, connection refused, connection lost, TLS, a proxy, or something else.
+ * Where the request failed: name resolution, refused connection, closed connection, TLS, proxy, or elsewhere.
  *
  * @category reasons
  * @since 0.1.0
@@ -211,16 +212,16 @@ export const TransportKind = Schema.Literals(["dns", "refused", "reset", "tls", 
 export type TransportKind = typeof TransportKind.Type
 
 const transportAdvice: Record<TransportKind, string> = {
-  dns: "The host of the token endpoint could not be resolved. Check its name and this machine's DNS.",
-  refused: "Nothing listens at the token endpoint, or a firewall refuses. Check host and port.",
-  reset: "The connection to the token endpoint was lost before the answer was whole. Try again.",
-  tls: "No trusted TLS connection to the token endpoint. Check certificates (NODE_EXTRA_CA_CERTS), clock and proxy.",
+  dns: "The host of the token endpoint could not be resolved. Check its name, and the DNS of this machine.",
+  refused: "The token endpoint refused the connection. Check its host and port, and firewalls.",
+  reset: `The connection to the token endpoint was closed before the complete response arrived. ${checkPath}`,
+  tls: "No trusted TLS connection to the token endpoint. Check NODE_EXTRA_CA_CERTS, the clock and the proxy.",
   proxy: "The proxy did not let the request through. Check its address and credentials.",
-  other: "The token endpoint could not be reached. Check the network between."
+  other: `The token endpoint is unreachable. ${checkPath}`
 }
 
 /**
- * No answer: the exchange broke before or amid it.
+ * The request failed before a complete response was received.
  *
  * @category reasons
  * @since 0.1.0
@@ -237,7 +238,7 @@ export class Transport extends Schema.Error<Transport>("@effect-itwin/core/Token
 }
 
 /**
- * No whole answer in time, body included.
+ * The complete response, body included, did not arrive in time.
  *
  * @category reasons
  * @since 0.1.0
@@ -248,33 +249,34 @@ export class Timeout extends Schema.Error<Timeout>("@effect-itwin/core/TokenErro
   limit: Schema.Duration
 }) {
   override get message(): string {
-    return `The token endpoint gave no whole answer within ${Duration.format(this.limit)}. Try again; RetryPolicy sets the limits.`
+    return `The token endpoint did not complete its response within ${formatDuration(this.limit)}. ${checkPath} RetryPolicy sets the limit.`
   }
 }
 
 /**
- * The token endpoint redirects. Credentials are never sent along (RFC 9700 §4.12).
+ * The token endpoint redirects. Credentials are never sent to the target (RFC 9700 §4.12).
  *
  * @category reasons
  * @since 0.1.0
  */
 export class RedirectRefused extends Schema.Error<RedirectRefused>("@effect-itwin/core/TokenError/RedirectRefused")({
   _tag: Schema.tag("RedirectRefused"),
-  /** Where to, if that is known. */
+  /** The origin of the target, if the response has one; `unknown` if it may be a secret. */
   origin: Schema.optional(Schema.String),
-  /** The given HTTP client followed by itself, against the request's settings: the secret may have left. */
+  /** The HttpClient followed the redirect itself, so the secret may have been sent to another host. */
   followed: Schema.Boolean
 }) {
   override get message(): string {
-    const where = this.origin === undefined ? "" : ` to ${this.origin}`
+    const where = this.origin === undefined || this.origin === "unknown" ? "" : ` to ${this.origin}`
     return this.followed
-      ? `The HTTP client followed a redirect of the token request${where}: the secret may have left. Rotate it, and give a client that does not follow redirects.`
-      : `The token endpoint redirects${where}; credentials are not sent along. Correct the endpoint.`
+      ? `The HttpClient followed the redirect${where} itself, so the secret may have been sent to another host. Rotate ` +
+          "the secret, and provide a client that does not follow redirects."
+      : `The token endpoint redirects${where}; the credentials were not sent there. Correct the endpoint.`
   }
 }
 
 /**
- * An API request was to go to an origin that may not see the token. Nothing was sent.
+ * The origin of an API request may not see the token. Nothing was sent.
  *
  * @category reasons
  * @since 0.1.0
@@ -286,30 +288,30 @@ export class OriginRefused extends Schema.Error<OriginRefused>("@effect-itwin/co
 }) {
   override get message(): string {
     return (
-      `The token may not be sent to ${this.origin}; allowed: ${this.allowed.join(", ")}. Use a plain HttpClient for ` +
-      "other hosts, or list the origin in ITwinHttpClient.layerWith."
+      `The token was not sent to ${this.origin}; allowed are ${this.allowed.join(", ")}. Use another HttpClient for this ` +
+      "host, or list the origin in ITwinHttpClient.layerWith."
     )
   }
 }
 
 /**
- * A success that is none: not JSON, no token, or a field that must not be trusted.
+ * A 200 response that does not contain a usable token.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class InvalidResponse extends Schema.Error<InvalidResponse>("@effect-itwin/core/TokenError/InvalidResponse")({
   _tag: Schema.tag("InvalidResponse"),
-  /** What is wrong with it; no text of the answer. */
+  /** The check of `TokenResponse` that failed. Contains no part of the response. */
   detail: Schema.String
 }) {
   override get message(): string {
-    return `The answer of the token endpoint is not a token response: ${this.detail}. Check that the endpoint is IMS and no proxy answers for it.`
+    return `The token endpoint returned 200 without a usable token: ${this.detail}. Check that it is an IMS endpoint, and that no proxy or captive portal answers for it.`
   }
 }
 
 /**
- * The answer's body is larger than any token response.
+ * The body of the response is larger than a token response can be.
  *
  * @category reasons
  * @since 0.1.0
@@ -320,12 +322,12 @@ export class ResponseTooLarge extends Schema.Error<ResponseTooLarge>("@effect-it
   limit: Schema.Int
 }) {
   override get message(): string {
-    return `The answer of the token endpoint is larger than ${this.limit} bytes. Check that the endpoint is IMS.`
+    return `The token endpoint returned more than ${this.limit / 1024} KiB. Check that it is an IMS endpoint.`
   }
 }
 
 /**
- * A status that is neither success nor an OAuth error.
+ * A status other than 200, without an OAuth error.
  *
  * @category reasons
  * @since 0.1.0
@@ -335,7 +337,7 @@ export class UnexpectedStatus extends Schema.Error<UnexpectedStatus>("@effect-it
   status: Schema.Int
 }) {
   override get message(): string {
-    return `The token endpoint answered with status ${this.status} and no OAuth error. Check the endpoint and any proxy before it.`
+    return "The token endpoint returned neither a token nor an OAuth error. Check the endpoint, and any proxy in front of it."
   }
 }
 
@@ -366,7 +368,7 @@ export class Closed extends Schema.Error<Closed>("@effect-itwin/core/TokenError/
   _tag: Schema.tag("Closed")
 }) {
   override get message(): string {
-    return "The token cache is closed. Keep its layer open as long as tokens are needed."
+    return "The layer of the token cache is closed. Keep it open as long as the program needs tokens."
   }
 }
 
@@ -402,6 +404,10 @@ export const TokenErrorReason = Schema.Union([
  */
 export type TokenErrorReason = typeof TokenErrorReason.Type
 
+/** Whether the endpoint was asked, or is what is wrong. */
+const isAboutEndpoint = ({ _tag }: TokenErrorReason): boolean =>
+  _tag !== "SecretUnavailable" && _tag !== "OriginRefused" && _tag !== "Defect" && _tag !== "Closed"
+
 /**
  * There is no token; `reason` says why.
  *
@@ -414,15 +420,15 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
   /** The token endpoint. */
   endpoint: Schema.String,
   clientId: Schema.optional(Schema.String),
-  /** The status of the answer, if there was one. */
+  /** The status of the response, if there was one. */
   status: Schema.optional(Schema.Int),
-  /** The answer's `X-Correlation-Id`, else the one that was sent. */
+  /** The response's `X-Correlation-Id`, otherwise the one that was sent. */
   correlationId: Schema.optional(Schema.String),
-  /** This failure is replayed, and IMS is not asked again before this time has passed. */
+  /** Set when an earlier failure is told again: no request is made before this time has passed. */
   nextAttemptIn: Schema.optional(Schema.Duration)
 }) {
   /**
-   * Whether the same request can succeed a moment later without anybody doing anything.
+   * Whether the same request may succeed later without a change.
    *
    * @since 0.1.0
    */
@@ -436,7 +442,7 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
       case "Timeout":
         return true
       case "Transport":
-        // An unknown host, an untrusted certificate and a proxy that wants credentials stay so; the rest may pass.
+        // An unknown host, an untrusted certificate and missing proxy credentials do not pass by themselves.
         return reason.kind !== "tls" && reason.code !== "ENOTFOUND" && reason.code !== "407"
       case "UnexpectedStatus":
         // Request Timeout invites another try (RFC 9110 §15.5.9).
@@ -458,12 +464,17 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
   }
 
   override get message(): string {
-    const facts = [`token endpoint ${this.endpoint}`]
-    if (this.clientId !== undefined) facts.push(`client ${this.clientId}`)
-    if (this.status !== undefined) facts.push(`status ${this.status}`)
-    if (this.correlationId !== undefined) facts.push(`correlation id ${this.correlationId}`)
-    if (this.nextAttemptIn !== undefined) facts.push(`not asked again for ${Duration.format(this.nextAttemptIn)}`)
-    return `${this.reason.message} (${facts.join(", ")})`
+    const { clientId, correlationId, endpoint, nextAttemptIn, reason, status } = this
+    const facts = [
+      isAboutEndpoint(reason) ? `token endpoint ${endpoint}` : undefined,
+      clientId === undefined ? undefined : `client ${clientId}`,
+      status === undefined ? undefined : `status ${status}`,
+      correlationId === undefined ? undefined : `correlation id ${correlationId}`,
+      nextAttemptIn === undefined ? undefined : `next attempt in ${formatDuration(nextAttemptIn)}`
+    ].filter((fact) => fact !== undefined)
+    const known = facts.length === 0 ? "" : ` (${facts.join(", ")})`
+    const tag = reason._tag === "SecretUnavailable" ? reason.error.reason._tag : reason._tag
+    return `${reason.message}${known} See docs/errors.md#${tag.toLowerCase()}`
   }
 }
 

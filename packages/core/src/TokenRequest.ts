@@ -1,17 +1,18 @@
 /**
  * The token request of the client credentials grant (RFC 6749 §4.4) as an Effect.
  *
- * Its two halves are pure and exported, so that what is sent and what is believed can be tested without I/O:
- * {@link encode} builds the request, {@link decode} turns an answer into a token or a typed error. {@link send} puts
- * them around an `HttpClient`, with time limits and retries from `RetryPolicy`.
+ * Its two halves are pure and exported, so that what is sent and what is accepted can be tested without I/O:
+ * {@link encode} builds the request, {@link decode} turns a response into a token or a typed error. {@link send} adds an
+ * `HttpClient`, and the time limits and retries of `RetryPolicy`.
  *
  * **Gotchas**
  *
- * `send` asks every time; `TokenCache` is what a program uses. Middleware on the given `HttpClient` sees the form body,
- * and with it the secret.
+ * `send` makes a request each time; `TokenCache` is what a program uses. Middleware on the given `HttpClient` sees the
+ * form body, and with it the secret.
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
@@ -22,29 +23,34 @@ import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import * as Tracer from "effect/Tracer"
 import { AccessToken } from "./AccessToken.ts"
 import type { ClientCredentials } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
+import { BeforeAttempt } from "./internal/http/beforeAttempt.ts"
 import { withoutHttpClientSpan } from "./internal/http/clientSpan.ts"
 import { withoutRedirects } from "./internal/http/fetchOptions.ts"
 import { discard, maxBodyBytes, readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
 import { transportReason } from "./internal/http/transport.ts"
-import { formEncode, redact, scrub, scrubCorrelationId } from "./internal/shown/scrub.ts"
+import { defectOf } from "./internal/shown/defect.ts"
+import { makeServerText, type ServerText } from "./internal/shown/serverText.ts"
 import { version } from "./internal/version.ts"
-import { RetryPolicy } from "./RetryPolicy.ts"
+import { RetryPolicy, schedule } from "./RetryPolicy.ts"
 import * as Scopes from "./Scopes.ts"
 import * as TokenError from "./TokenError.ts"
+import { OAuthErrorResponse, TokenResponse } from "./TokenResponse.ts"
 
 /**
- * How the client proves who it is (RFC 6749 §2.3.1): id and secret in the form, as Bentley documents, or in an
+ * How the client authenticates (RFC 6749 §2.3.1): id and secret in the form, as Bentley documents, or in an
  * `Authorization: Basic` header.
  *
  * @category models
@@ -53,7 +59,7 @@ import * as TokenError from "./TokenError.ts"
 export type ClientAuthentication = "client_secret_post" | "client_secret_basic"
 
 /**
- * The method in use; `client_secret_post` unless provided.
+ * Holds the method in use; `client_secret_post` unless provided.
  *
  * @category references
  * @since 0.1.0
@@ -64,7 +70,7 @@ export const ClientAuthentication: Context.Reference<ClientAuthentication> = Con
 )
 
 /**
- * What a token is asked for with, and for.
+ * Who requests a token, and for which scopes.
  *
  * @category models
  * @since 0.1.0
@@ -72,14 +78,10 @@ export const ClientAuthentication: Context.Reference<ClientAuthentication> = Con
 export interface Options {
   readonly credentials: ClientCredentials
   readonly scopes: Scopes.Scopes
-  /** What else of this client's a server may repeat, and no message may show: earlier credentials, tokens at hand. */
-  readonly held?: ReadonlyArray<ClientCredentials | AccessToken> | undefined
 }
 
-const maxTokenLength = 32 * 1024
-const maxScopeLength = 4 * 1024
-const defaultLifeSeconds = 300
-const maxLifeSeconds = 24 * 60 * 60
+/** `application/x-www-form-urlencoded` of one value (RFC 6749 appendix B). */
+const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
 
 const basicCredentials = ({ clientId, clientSecret }: ClientCredentials): readonly [string, string] => [
   formEncode(clientId),
@@ -89,8 +91,29 @@ const basicCredentials = ({ clientId, clientSecret }: ClientCredentials): readon
 /**
  * Builds the request: a form POST with `grant_type=client_credentials` and `scope`.
  *
- * Id and secret are form-encoded in both methods, so `+`, `/`, `=` and non-ASCII characters arrive whole (RFC 6749
+ * Id and secret are form-encoded in both methods, so `+`, `/`, `=` and non-ASCII characters arrive unchanged (RFC 6749
  * appendix B).
+ *
+ * ```ts test
+ * import { ClientCredentials, Environment, Scopes, TokenRequest } from "@effect-itwin/core"
+ * import { assert, it } from "@effect/vitest"
+ * import { Redacted } from "effect"
+ *
+ * it("puts id and secret into the form", () => {
+ *   const request = TokenRequest.encode({
+ *     credentials: new ClientCredentials.ClientCredentials({
+ *       clientId: "service-Ab12",
+ *       clientSecret: Redacted.make("fake-secret-a+b/c=")
+ *     }),
+ *     scopes: Scopes.itwinPlatform,
+ *     endpoint: Environment.production.tokenEndpoint,
+ *     correlationId: "0123456789abcdef0123456789abcdef"
+ *   })
+ *   assert.strictEqual(request.method, "POST")
+ *   assert.strictEqual(request.url, "https://ims.bentley.com/connect/token")
+ *   assert.isUndefined(request.headers.authorization)
+ * })
+ * ```
  *
  * @category encoding
  * @since 0.1.0
@@ -122,175 +145,216 @@ export const encode = (
 }
 
 /**
- * An answer of the token endpoint, read whole.
+ * A response of the token endpoint with its complete body.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Answer {
+export interface Response {
   readonly status: number
   readonly headers: Headers.Headers
   readonly body: string
 }
 
 /**
- * What an answer is judged by: what was asked, where and when.
+ * The request that a response belongs to, where it was sent and when.
  *
  * @category models
  * @since 0.1.0
  */
-export interface Question extends Options {
+export interface RequestContext extends Options {
   readonly endpoint: string
   readonly correlationId: string
   /** The moment before the request was sent; the token's life counts from here. */
   readonly sentAt: DateTime.Utc
-  /** The moment the answer was read; a `Retry-After` that is a date counts from here. */
+  /** The moment the response was read; a `Retry-After` that is a date counts from here. */
   readonly receivedAt: DateTime.Utc
 }
 
-type JsonObject = Readonly<Record<string, unknown>>
-
 const decodeJson = Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))
+const decodeToken = Schema.decodeUnknownResult(TokenResponse)
+const decodeOAuthError = Schema.decodeUnknownResult(OAuthErrorResponse)
+const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-const parseObject = (body: string): JsonObject | undefined => {
-  const json = Result.getOrUndefined(decodeJson(body))
-  return Predicate.isObject(json) ? json : undefined
+/** The message of the check that failed. Where it failed, the message says. */
+const detailOf = ({ issue }: Schema.SchemaError): string =>
+  formatIssue(issue).issues[0]?.message ?? "not a token response"
+
+const secretsOf = ({ credentials }: Options, token: unknown): ReadonlyArray<string> => [
+  Redacted.value(credentials.clientSecret),
+  Base64.encode(basicCredentials(credentials).join(":")),
+  ...(Predicate.isString(token) ? [token] : [])
+]
+
+/** A scope that was not requested is a server's text. Where none may be shown, the token was granted `unknown`. */
+const grantedScopes = (scope: string | null | undefined, token: string, context: RequestContext): Scopes.Scopes => {
+  if (Predicate.isNullish(scope) || scope === "" || scope === context.scopes) return context.scopes
+  const granted = scope.split(/ +/)
+  const requested = Scopes.tokens(context.scopes)
+  const others = granted.filter((name) => !requested.includes(name))
+  const shown = makeServerText(secretsOf(context, token)).showEach(others)
+  const kept = [...granted.filter((name) => requested.includes(name)), ...shown].join(" ")
+  return Scopes.make(kept.trim() === "" ? "unknown" : kept)
 }
 
-/** Whole seconds: absent 300, at most 24 h; undefined if it is no life at all. */
-const parseLife = (value: unknown): number | undefined => {
-  if (Predicate.isNullish(value)) return defaultLifeSeconds
-  const seconds = Predicate.isString(value) && /^\d+(\.\d+)?$/.test(value) ? Number(value) : value
-  return Predicate.isNumber(seconds) && seconds >= 0 ? Math.min(Math.floor(seconds), maxLifeSeconds) : undefined
-}
-
-const parseToken = (json: JsonObject, question: Question): Result.Result<AccessToken, TokenError.InvalidResponse> => {
-  const invalid = (detail: string) => Result.fail(new TokenError.InvalidResponse({ detail }))
-  const token = json.access_token
-  if (!Predicate.isString(token)) return invalid("access_token is not a string")
-  if (token.length > maxTokenLength) return invalid(`access_token is longer than ${maxTokenLength} characters`)
-  // b64token, RFC 6750 §2.1
-  if (!/^[A-Za-z0-9\-._~+/]+=*$/.test(token)) return invalid("access_token is empty or has a forbidden character")
-  const type = json.token_type
-  if (!Predicate.isString(type) || type.toLowerCase() !== "bearer") return invalid("token_type is not Bearer")
-  const life = parseLife(json.expires_in)
-  if (life === undefined) return invalid("expires_in is not a number of seconds")
-  let scopes = question.scopes
-  if (Predicate.isNotNullish(json.scope) && json.scope !== "" && json.scope !== scopes) {
-    if (Predicate.isString(json.scope) && json.scope.length > maxScopeLength) {
-      return invalid(`scope is longer than ${maxScopeLength} characters`)
-    }
-    const granted = Predicate.isString(json.scope) ? Scopes.parse(json.scope) : undefined
-    if (granted === undefined || Result.isFailure(granted)) return invalid("scope is not a list of scope tokens")
-    scopes = granted.success
-    // A secret as short as a word may be part of a scope by chance.
-    const secrets = [...secretsOf(question).filter((secret) => secret.length >= 16), token]
-    if (redact(scopes, secrets) !== scopes) return invalid("scope repeats the secret or the token")
+const makeToken = (
+  response: TokenResponse,
+  context: RequestContext
+): Result.Result<AccessToken, TokenError.InvalidResponse> => {
+  const token = Redacted.value(response.access_token)
+  if (token === Redacted.value(context.credentials.clientSecret)) {
+    return Result.fail(new TokenError.InvalidResponse({ detail: "access_token is the client secret" }))
   }
   return Result.succeed(
     new AccessToken({
-      value: Redacted.make(token),
-      tokenType: "Bearer",
-      scopes,
-      requestedScopes: question.scopes,
-      clientId: question.credentials.clientId,
-      issuedAt: question.sentAt,
-      expiresAt: DateTime.add(question.sentAt, { seconds: life })
+      value: response.access_token,
+      tokenType: response.token_type,
+      scopes: grantedScopes(response.scope, token, context),
+      requestedScopes: context.scopes,
+      clientId: context.credentials.clientId,
+      issuedAt: context.sentAt,
+      expiresAt: DateTime.add(context.sentAt, { seconds: response.expires_in })
     })
   )
 }
 
-const redirectReason = (endpoint: string, location: string | undefined, followed: boolean) => {
+const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
+
+const redirectRefused = (
+  location: string | undefined,
+  followed: boolean,
+  { endpoint }: Pick<RequestContext, "endpoint">,
+  serverText: ServerText
+): TokenError.RedirectRefused => {
   const target = location === undefined ? null : URL.parse(location, endpoint)
-  return new TokenError.RedirectRefused({ origin: target === null ? undefined : target.origin, followed })
+  if (target === null) return new TokenError.RedirectRefused({ followed })
+  const origin = target.origin === new URL(endpoint).origin ? target.origin : serverText.showCode(target.origin)
+  return new TokenError.RedirectRefused({ origin, followed })
 }
 
-const secretsOf = ({ credentials, held = [] }: Options): ReadonlyArray<string> =>
-  [credentials, ...held].flatMap((holder) =>
-    "clientSecret" in holder
-      ? [Base64.encode(basicCredentials(holder).join(":")), Redacted.value(holder.clientSecret)]
-      : [Redacted.value(holder.value)]
-  )
-
-const errorOf = (answer: Pick<Answer, "status" | "headers">, question: Question, reason: TokenError.TokenErrorReason) =>
-  new TokenError.TokenError({
-    reason,
-    endpoint: question.endpoint,
-    clientId: question.credentials.clientId,
-    status: answer.status,
-    correlationId: scrubCorrelationId(answer.headers["x-correlation-id"], secretsOf(question)) ?? question.correlationId
-  })
-
-/** The OAuth error of an answer (RFC 6749 §5.2), scrubbed. */
-const parseOAuthError = (json: JsonObject | undefined, question: Question) => {
-  if (json === undefined || !Predicate.isString(json.error) || json.error === "") return undefined
-  const secrets = [...secretsOf(question), ...(Predicate.isString(json.access_token) ? [json.access_token] : [])]
-  return {
-    code: scrub(json.error, secrets, 64),
-    description: Predicate.isString(json.error_description) ? scrub(json.error_description, secrets, 256) : undefined
-  }
-}
-
-const failureReason = (
-  answer: Answer,
-  json: JsonObject | undefined,
-  question: Question
+const oauthReason = (
+  { error, error_description }: OAuthErrorResponse,
+  { scopes }: RequestContext,
+  serverText: ServerText
 ): TokenError.TokenErrorReason => {
-  const { status } = answer
-  const error = parseOAuthError(json, question)
-  const retryAfter = parseRetryAfter(answer.headers, question.receivedAt)
-  if (status === 429) return new TokenError.RateLimited({ retryAfter })
-  if (status >= 500) {
-    return new TokenError.ServerError({ status, code: error?.code, description: error?.description, retryAfter })
-  }
-  if (status === 407) return new TokenError.Transport({ kind: "proxy", code: "407" })
-  if (error === undefined) {
-    return status === 200
-      ? new TokenError.InvalidResponse({
-          detail: json === undefined ? "not a JSON object" : "no access_token, or an error beside it"
-        })
-      : new TokenError.UnexpectedStatus({ status })
-  }
-  const { code, description } = error
-  switch (code) {
+  const description = error_description === undefined ? undefined : serverText.show(error_description)
+  switch (error) {
     case "invalid_client":
       return new TokenError.InvalidClient({ description })
     case "unauthorized_client":
       return new TokenError.UnauthorizedClient({ description })
     case "invalid_scope":
-      return new TokenError.InvalidScope({ scopes: question.scopes, description })
+      return new TokenError.InvalidScope({ scopes, description })
+    case "invalid_grant":
+      return new TokenError.InvalidGrant({ description })
     case "invalid_request":
       return new TokenError.InvalidRequest({ description })
     case "unsupported_grant_type":
       return new TokenError.UnsupportedGrantType({ description })
     default:
-      return new TokenError.OAuthError({ code, description })
+      return new TokenError.OAuthError({ code: serverText.showCode(error), description })
   }
 }
 
+/** Why a response without a usable token has none. `invalid` says what a 200 lacks. */
+const failureReason = (
+  { status, headers }: Response,
+  json: unknown,
+  invalid: TokenError.InvalidResponse | undefined,
+  context: RequestContext,
+  serverText: ServerText
+): TokenError.TokenErrorReason => {
+  const error = Result.getOrUndefined(decodeOAuthError(json))
+  const retryAfter = parseRetryAfter(headers, context.receivedAt)
+  if (status === 429) return new TokenError.RateLimited({ retryAfter })
+  if (status >= 500) {
+    const code = error === undefined ? undefined : serverText.showCode(error.error)
+    const description = error?.error_description === undefined ? undefined : serverText.show(error.error_description)
+    return new TokenError.ServerError({ status, code, description, retryAfter })
+  }
+  if (status === 407) return new TokenError.Transport({ kind: "proxy", code: "407" })
+  if (error !== undefined) return oauthReason(error, context, serverText)
+  return invalid ?? new TokenError.UnexpectedStatus({ status })
+}
+
 /**
- * Turns an answer into a token or a typed error.
+ * Turns a response into a token or a typed error.
+ *
+ * A token is taken only from a 200 whose body is a JSON object that `TokenResponse` accepts, whatever its content type.
+ * An absent `scope` means the scopes requested (RFC 6749 §5.1). The OAuth error (§5.2) is read from every other response.
  *
  * **Details**
  *
- * A token is taken only from a 200 whose body is a JSON object, whatever its content type says. `expires_in` may be
- * absent (300 s), digits in a string, or a fraction (floored); more than 24 h counts as 24 h. `scope` may be absent and
- * then equals what was requested (RFC 6749 §5.1). OAuth errors (§5.2) are read on every other answer.
+ * Of the scopes granted but not requested, those that look like a secret are left out. If none of the scopes granted is
+ * left, the token's scope is `unknown`.
+ *
+ * ```ts test
+ * import { ClientCredentials, Environment, Scopes, TokenRequest } from "@effect-itwin/core"
+ * import { assert, it } from "@effect/vitest"
+ * import { DateTime, Redacted, Result } from "effect"
+ * import { Headers } from "effect/http"
+ *
+ * it("fails with a typed reason when IMS rejects the client", () => {
+ *   const now = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+ *   const result = TokenRequest.decode(
+ *     { status: 401, headers: Headers.empty, body: '{"error":"invalid_client"}' },
+ *     {
+ *       credentials: new ClientCredentials.ClientCredentials({
+ *         clientId: "service-Ab12",
+ *         clientSecret: Redacted.make("fake-secret-a+b/c=")
+ *       }),
+ *       scopes: Scopes.itwinPlatform,
+ *       endpoint: Environment.production.tokenEndpoint,
+ *       correlationId: "0123456789abcdef0123456789abcdef",
+ *       sentAt: now,
+ *       receivedAt: now
+ *     }
+ *   )
+ *   assert.strictEqual(Result.getOrThrow(Result.flip(result)).reason._tag, "InvalidClient")
+ * })
+ * ```
  *
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (answer: Answer, question: Question): Result.Result<AccessToken, TokenError.TokenError> => {
-  if (answer.status === 0 || (answer.status >= 300 && answer.status < 400)) {
-    const reason = redirectReason(question.endpoint, answer.headers.location, false)
-    return Result.fail(errorOf(answer, question, reason))
-  }
-  const json = parseObject(answer.body)
-  if (answer.status === 200 && json !== undefined && Predicate.isNotNullish(json.access_token) && !json.error) {
-    return Result.mapError(parseToken(json, question), (reason) => errorOf(answer, question, reason))
-  }
-  return Result.fail(errorOf(answer, question, failureReason(answer, json, question)))
+export const decode = (
+  response: Response,
+  context: RequestContext
+): Result.Result<AccessToken, TokenError.TokenError> => {
+  const { status } = response
+  const json = Result.getOrUndefined(decodeJson(response.body))
+  const token =
+    status === 200
+      ? Result.mapError(decodeToken(json), (error) => new TokenError.InvalidResponse({ detail: detailOf(error) })).pipe(
+          Result.flatMap((response) => makeToken(response, context))
+        )
+      : undefined
+  if (token !== undefined && Result.isSuccess(token)) return Result.succeed(token.success)
+  const sent = Predicate.hasProperty(json, "access_token") ? json.access_token : undefined
+  const serverText = makeServerText(secretsOf(context, sent))
+  const reason = isRedirect(status)
+    ? redirectRefused(response.headers.location, false, context, serverText)
+    : failureReason(response, json, token?.failure, context, serverText)
+  return Result.fail(
+    tokenError(reason, context, {
+      status,
+      correlationId: serverText.showCorrelationId(response.headers["x-correlation-id"])
+    })
+  )
 }
+
+const tokenError = (
+  reason: TokenError.TokenErrorReason,
+  context: Pick<RequestContext, "credentials" | "endpoint" | "correlationId">,
+  response?: { readonly status: number; readonly correlationId?: string | undefined }
+): TokenError.TokenError =>
+  new TokenError.TokenError({
+    reason,
+    endpoint: context.endpoint,
+    clientId: context.credentials.clientId,
+    status: response?.status,
+    correlationId: response?.correlationId ?? context.correlationId
+  })
 
 /** 32 hexadecimal digits. */
 const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (random) => {
@@ -303,59 +367,84 @@ const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (rand
   return id
 })
 
-/** One exchange: asks, reads, decodes. No retry, no time limit. */
+interface AttemptOptions extends Options {
+  readonly endpoint: string
+  readonly correlationId: string
+  readonly authentication: ClientAuthentication
+}
+
+/** Sends the request, reads the response and decodes it, without a time limit. */
 const exchange = Effect.fnUntraced(function* (
-  options: Options & { readonly endpoint: string; readonly authentication: ClientAuthentication }
+  options: AttemptOptions
 ): Effect.fn.Return<AccessToken, TokenError.TokenError, HttpClient.HttpClient> {
   const client = yield* HttpClient.HttpClient
-  const correlationId = yield* makeCorrelationId
   const sentAt = yield* DateTime.now
-  const request = encode({ ...options, correlationId })
-  const question = { ...options, correlationId, sentAt, receivedAt: sentAt }
-  const broken = (reason: TokenError.TokenErrorReason, status?: number) =>
-    new TokenError.TokenError({
-      reason,
-      endpoint: options.endpoint,
-      clientId: options.credentials.clientId,
-      status,
-      correlationId
-    })
-  const response = yield* client.execute(request).pipe(
-    // A given client may turn statuses into failures; the answer in them is what we are after.
+  const response = yield* client.execute(encode(options)).pipe(
+    // A given client may turn statuses into failures, which contain the response.
     Effect.catchIf(
       (error) => error.reason._tag === "StatusCodeError",
       (error) => (error.response === undefined ? Effect.fail(error) : Effect.succeed(error.response))
     ),
-    Effect.mapError((error) => broken(transportReason(error.reason.cause, "other"))),
-    // A defect of the given client may hold the request, and with it the secret.
-    Effect.catchDefect(() => Effect.fail(broken(new TokenError.Transport({ kind: "other", code: "DEFECT" }))))
+    Effect.mapError((error) => tokenError(transportReason(error.reason.cause, "other"), options))
   )
-  const url = response.url
+  const { headers, status, url } = response
   if (url !== "" && url !== options.endpoint) {
     yield* discard(response)
-    return yield* errorOf(response, question, redirectReason(options.endpoint, url, true))
+    const serverText = makeServerText(secretsOf(options, undefined))
+    return yield* tokenError(redirectRefused(url, true, options, serverText), options, {
+      status,
+      correlationId: serverText.showCorrelationId(headers["x-correlation-id"])
+    })
   }
-  const body = yield* readText(response).pipe(
-    Effect.mapError((error) => broken(transportReason(error.reason.cause, "reset"), response.status)),
-    Effect.catchDefect(() =>
-      Effect.fail(broken(new TokenError.Transport({ kind: "other", code: "DEFECT" }), response.status))
-    )
+  const body = yield* Effect.mapError(readText(response), (error) =>
+    tokenError(transportReason(error.reason.cause, "reset"), options, { status })
   )
   if (body.isCut) {
-    return yield* broken(new TokenError.ResponseTooLarge({ limit: maxBodyBytes }), response.status)
+    return yield* tokenError(new TokenError.ResponseTooLarge({ limit: maxBodyBytes }), options, { status })
   }
-  const answer = { status: response.status, headers: response.headers, body: body.text }
-  return yield* Effect.fromResult(decode(answer, { ...question, receivedAt: yield* DateTime.now }))
+  const receivedAt = yield* DateTime.now
+  const token = yield* Effect.fromResult(
+    decode({ status, headers, body: body.text }, { ...options, sentAt, receivedAt })
+  )
+  const granted = Scopes.tokens(token.scopes)
+  if (token.scopes !== options.scopes && !Scopes.tokens(options.scopes).some((name) => granted.includes(name))) {
+    yield* Effect.ignoreCause(
+      Effect.logWarning(
+        `IMS granted the scopes "${token.scopes}", and none of those requested ("${options.scopes}"). Check the scopes ` +
+          `of the app under My Apps. (client id ${options.credentials.clientId})`
+      )
+    )
+  }
+  return token
 })
 
+/** An exchange that nothing foreign leaves: a cause of the client's may hold the request, and so the secret. */
+const attempt = (
+  options: AttemptOptions,
+  limit: Duration.Duration,
+  onTimeout: Effect.Effect<never, TokenError.TokenError>
+): Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =>
+  Effect.timeoutOrElse(exchange(options), { duration: limit, orElse: () => onTimeout }).pipe(
+    Effect.catchCause((cause) =>
+      Effect.fail(
+        Option.getOrElse(Cause.findErrorOption(cause), () =>
+          tokenError(new TokenError.Defect({ module: "HttpClient", ...defectOf(cause) }), options)
+        )
+      )
+    )
+  )
+
 /**
- * Asks IMS for a token, within the limits of `RetryPolicy`.
+ * Requests a token from IMS, within the limits of `RetryPolicy`.
  *
  * **Details**
  *
  * Reads `Environment`, `RetryPolicy` and `ClientAuthentication` from the context. Redirects are refused, trace headers
- * are not propagated, and each attempt has a fresh `X-Correlation-Id`. Only failures that can pass are retried; a
- * `Retry-After` longer than the policy allows fails at once and is in the error.
+ * are not propagated, and each attempt has a fresh `X-Correlation-Id`. Only failures that may pass are retried. A
+ * `Retry-After` longer than the policy allows fails at once, and so does a pause that would outlast `totalTimeout`.
+ *
+ * A client that throws, dies or interrupts itself fails with the reason `Defect`, which contains nothing of the defect
+ * but its class and stack frames.
  *
  * @category requests
  * @since 0.1.0
@@ -366,6 +455,7 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
     const endpoint = (yield* Environment.current).tokenEndpoint
     const authentication = yield* ClientAuthentication
     const policy = yield* RetryPolicy
+    const beforeAttempt = yield* BeforeAttempt
     const clock = yield* Clock.Clock
     const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
     const attributes = {
@@ -377,34 +467,22 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
     const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
     const deadline = now() + Duration.toMillis(policy.totalTimeout)
     const timeLeft = () => Duration.millis(deadline - now())
-    const attempt = Effect.suspend(() => {
+    const limitedAttempt = Effect.flatMap(makeCorrelationId, (correlationId) => {
+      const request = { ...options, endpoint, correlationId, authentication }
       const left = timeLeft()
-      const limit = Duration.isLessThan(left, policy.attemptTimeout) ? policy.totalTimeout : policy.attemptTimeout
-      return Effect.timeoutOrElse(exchange({ ...options, endpoint, authentication }), {
-        duration: Duration.min(left, policy.attemptTimeout),
-        orElse: () =>
-          Effect.fail(
-            new TokenError.TokenError({
-              reason: new TokenError.Timeout({ limit }),
-              endpoint,
-              clientId: options.credentials.clientId
-            })
-          )
-      })
+      const isLast = Duration.isLessThan(left, policy.attemptTimeout)
+      const onTimeout = Effect.failSync(() =>
+        tokenError(new TokenError.Timeout({ limit: isLast ? policy.totalTimeout : policy.attemptTimeout }), request)
+      )
+      return Duration.isGreaterThan(left, Duration.zero)
+        ? attempt(request, isLast ? left : policy.attemptTimeout, onTimeout)
+        : onTimeout
     })
     return yield* Effect.useSpan("TokenRequest.send", { attributes }, (span) =>
-      Effect.retry(attempt, {
-        times: policy.attempts - 1,
-        while: (error) =>
-          error.isRetryable && Duration.isLessThanOrEqualTo(error.retryAfter ?? Duration.zero, policy.maxRetryAfter),
-        schedule: Schedule.exponential(policy.baseDelay).pipe(
-          Schedule.jittered,
-          Schedule.setInputType<TokenError.TokenError>(),
-          Schedule.modifyDelay(({ duration, input }) =>
-            Effect.succeed(Duration.max(duration, input.retryAfter ?? Duration.zero))
-          ),
-          Schedule.while(({ duration }) => Duration.isLessThan(duration, timeLeft()))
-        )
+      Effect.retry(Effect.andThen(beforeAttempt, limitedAttempt), {
+        // What `BeforeAttempt` fails with ends the request.
+        while: (error) => error.nextAttemptIn === undefined,
+        schedule: Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
       }).pipe(
         Effect.provideService(FetchHttpClient.RequestInit, requestInit),
         // Its span would end with an error that holds the request, and with it the secret. This one has all it tells.

@@ -1,5 +1,21 @@
 /**
- * The Users API of the platform.
+ * Calls the Users API of the platform.
+ *
+ * **Example** (Asking who the app is)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, Users } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("returns the name of the app", () =>
+ *   Effect.gen(function* () {
+ *     const me = yield* Users.me
+ *     assert.isString(me.givenName)
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
  *
  * @since 0.1.0
  */
@@ -12,9 +28,10 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as ITwinApiError from "./ITwinApiError.ts"
 import { ITwinHttpClient } from "./ITwinHttpClient.ts"
+import { capped } from "./internal/http/unauthenticated.ts"
 import type { TokenError } from "./TokenError.ts"
 
-// The platform writes null where it has nothing; here the field is absent then.
+// The platform writes null for a missing value; here the field is absent.
 const optional = <S extends Schema.Constraint>(schema: S) =>
   Schema.optionalKey(Schema.NullOr(schema)).pipe(
     Schema.decodeTo(
@@ -26,7 +43,7 @@ const optional = <S extends Schema.Constraint>(schema: S) =>
     )
   )
 
-// A date that can't be read is no reason to fail: only the id is certain.
+// A date that can't be read does not fail the decoding: the id alone is certain.
 const optionalDate = optional(Schema.String).pipe(
   Schema.decodeTo(
     Schema.optionalKey(Schema.DateTimeUtc),
@@ -38,8 +55,8 @@ const optionalDate = optional(Schema.String).pipe(
 )
 
 /**
- * A user as `/users/me` shows it. For a service app it is a made-up person: `givenName` is the app's name, and much is
- * empty or absent.
+ * Describes a user as `/users/me` returns it. For a service app this is a made-up person: `givenName` is the app's name,
+ * and most other fields are empty or absent.
  *
  * @category models
  * @since 0.1.0
@@ -62,7 +79,8 @@ export class User extends Schema.Class<User>("@effect-itwin/core/Users/User")({
 const decodeMe = ITwinApiError.schemaBodyJson(Schema.Struct({ user: User }))
 
 /**
- * Who the token belongs to: `GET /users/me`. Needs the scope `itwin-platform` (or `users:read`, for older apps).
+ * Returns the user that the token belongs to: `GET /users/me`. Needs the scope `itwin-platform` (or `users:read`, for
+ * older apps). Reads at most 256 KiB of the body.
  *
  * @category requests
  * @since 0.1.0
@@ -76,5 +94,5 @@ export const me: Effect.Effect<
   const response = yield* client.execute(
     HttpClientRequest.get("/users/me", { accept: "application/vnd.bentley.itwin-platform.v1+json" })
   )
-  return (yield* decodeMe(response)).user
+  return (yield* decodeMe(yield* capped(response))).user
 }).pipe(Effect.withSpan("Users.me"))

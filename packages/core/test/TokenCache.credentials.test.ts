@@ -1,16 +1,20 @@
-// Rule 7: the secret is read once in each flight; what rotation and another client id do.
+// Rule 7: when the secret is read, what rotation and another client id do, and what serves while the backend is unreachable.
 import { assert, describe, it } from "@effect/vitest"
 import { type ClientCredentials, Scopes, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Effect, Fiber } from "effect"
+import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import {
   assertRequests,
+  at,
   type Backend,
   backendError,
   down,
+  during,
   get,
+  invalidClient,
   outcomes,
+  pass,
   reasonOf,
   refresh,
   rotate,
@@ -36,7 +40,7 @@ const freeze = (backend: Backend) =>
   })
 
 describe("reading the secret", () => {
-  it.effect("happens once in each flight, and not for tokens in memory", () => {
+  it.effect("happens once for each request, and not for a token in memory", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       for (let i = 0; i < 10; i++) yield* get()
@@ -46,20 +50,22 @@ describe("reading the secret", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a secret rotated between two requests is picked up by itself", () => {
+  it.effect("returns a rotated secret to the next request, and to the one after the next rotation", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
-      yield* rotate
-      yield* refresh()
-      assert.deepStrictEqual(yield* outcomes, ["ok", "ok"])
-      assert.strictEqual(backend.reads, 2)
+      for (let i = 0; i < 2; i++) {
+        yield* rotate
+        yield* refresh()
+      }
+      assert.deepStrictEqual(yield* outcomes, ["ok", "ok", "ok"])
+      assert.strictEqual(backend.reads, 3)
     }).pipe(Effect.provide(layer))
   })
 })
 
 describe("after invalid_client", () => {
-  it.effect("a secret rotated during the request is read again and used: one more request, and no failure", () => {
+  it.effect("the secret is read again, and used, when it was rotated during the request", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
@@ -78,7 +84,7 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the same secret is not tried again", () => {
+  it.effect("the same secret is not sent again", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* freeze(backend)
@@ -89,7 +95,7 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("there is one more request and no third, even if each read gives another secret", () => {
+  it.effect("one more request is sent and not a third, even when each read returns another secret", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       const stale = [yield* Effect.map(get(), () => undefined), yield* rotate, yield* rotate, yield* rotate]
@@ -100,7 +106,43 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a backend that fails the second read leaves the failure as it was", () => {
+  it.effect("the error says whether IMS accepted the same secret earlier", () => {
+    const { layer } = setUp()
+    return Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script(route, Fault.once(invalidClient))
+      assert.notDeepInclude((yield* Effect.flip(get())).reason, { workedBefore: true })
+      yield* pass(1.2)
+      const token = yield* get()
+      yield* fake.disableApp(token.clientId)
+      for (let i = 0; i < 2; i++) {
+        assert.deepInclude((yield* Effect.flip(refresh())).reason, { _tag: "InvalidClient", workedBefore: true })
+        yield* pass(15)
+      }
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("the secret is read once, and not sent again, in a probe", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* freeze(backend)
+      const frozen = backend.answer
+      yield* rotate
+      assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+      // Another one with each read from here on, which a request that is not a probe would try.
+      backend.answer = (current) => (backend.reads % 2 === 0 ? frozen(current) : current)
+      const reads = backend.reads
+      if (reads % 2 === 0) backend.reads++
+      for (let i = 1; i <= 2; i++) {
+        yield* pass(10)
+        const before = backend.reads
+        yield* Effect.exit(refresh())
+        assert.strictEqual(backend.reads, before + 1)
+      }
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("the error stays InvalidClient when the second read fails", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* freeze(backend)
@@ -119,7 +161,7 @@ describe("another client id", () => {
     fake.registerApp({ name: "Two", scopes: ["itwin-platform"] })
   )
 
-  it.effect("drops all tokens of the old client, with a warning", () => {
+  it.effect("drops all tokens of the old client, with a warning, even when its own first request fails", () => {
     const { backend, layer, warnings } = setUp()
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -127,15 +169,18 @@ describe("another client id", () => {
       const two = yield* appTwo
       backend.answer = () => Effect.succeed(two.credentials)
       yield* script(Fault.once(down))
-      // Even though the new client gets no token yet.
       assert.strictEqual(yield* reasonOf(refresh()), "ServerError")
       assert.isUndefined(cache.peekUnsafe())
-      assert.isTrue(warnings.some((text) => text.includes(`${two.credentials.clientId} after ${old.clientId}`)))
+      assert.isTrue(
+        warnings.some((text) => text.includes(`${two.credentials.clientId} instead of ${old.clientId}`)),
+        warnings.join()
+      )
+      yield* pass(1.2)
       assert.strictEqual((yield* get()).clientId, two.credentials.clientId)
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a token of the old client that was on its way is not kept", () => {
+  it.effect("does not keep a token of the old client that was on its way", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -152,8 +197,8 @@ describe("another client id", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("an inline renewal that fails does not bring the old client's token back", () => {
-    const { backend, layer } = setUp({ refresh: "inline" })
+  it.effect("gives nobody the old client's token when an inline renewal fails", () => {
+    const { backend, layer } = setUp({ renewal: "inline" })
     return Effect.gen(function* () {
       yield* get()
       const two = yield* appTwo
@@ -164,7 +209,7 @@ describe("another client id", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the old client's credentials do not serve when the backend goes down afterwards", () => {
+  it.effect("makes its own credentials serve, not the old client's, when the backend is unreachable afterwards", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -173,8 +218,263 @@ describe("another client id", () => {
       yield* script(Fault.once(down))
       yield* Effect.flip(refresh())
       backend.answer = () => Effect.fail(backendError("Unavailable"))
-      assert.strictEqual(yield* reasonOf(get()), "SecretUnavailable")
+      yield* pass(1.2)
+      assert.strictEqual((yield* get()).clientId, two.credentials.clientId)
+      yield* assertRequests(3)
+    }).pipe(Effect.provide(layer))
+  })
+})
+
+describe("while the backend is unreachable or throttles", () => {
+  it.effect.each(["Unavailable", "Throttled"] as const)(
+    "the credentials read last serve, with a warning for each request: %s",
+    (reason) => {
+      const { backend, layer, warnings } = setUp()
+      return Effect.gen(function* () {
+        yield* get()
+        backend.answer = () => Effect.fail(backendError(reason))
+        for (let i = 1; i <= 3; i++) {
+          yield* refresh()
+          assert.strictEqual(warnings.length, i)
+          assert.include(warnings[i - 1], "The credentials read last are used.")
+        }
+        assert.deepStrictEqual(yield* outcomes, ["ok", "ok", "ok", "ok"])
+      }).pipe(Effect.provide(layer))
+    }
+  )
+
+  it.effect("the credentials read last serve though they gave no token yet", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* script(Fault.once(down))
+      assert.strictEqual(yield* reasonOf(get()), "ServerError")
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      yield* pass(1.2)
+      yield* get()
       yield* assertRequests(2)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("requests fail when nothing was read before", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      for (let i = 1; i <= 3; i++) {
+        assert.strictEqual(yield* reasonOf(get()), "SecretUnavailable")
+        assert.strictEqual(backend.reads, i)
+        yield* pass(12)
+      }
+      yield* assertRequests(0)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("a backend that does not answer within 10 s counts as unreachable, and leaves time for the request", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      backend.answer = () => Effect.never
+      for (let i = 0; i < 2; i++) {
+        assert.strictEqual((yield* during(10, refresh())).tokenType, "Bearer")
+      }
+      yield* assertRequests(3)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("the credentials read last serve for 24 h, however many tokens they give meanwhile", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      for (let hour = 1; hour < 24; hour++) {
+        yield* at(hour * 3600)
+        yield* get()
+      }
+      yield* at(24 * 3600 - 0.001)
+      yield* refresh()
+      yield* at(24 * 3600)
+      assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("the 24 h begin again with each read that succeeds", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      yield* TestClock.adjust("23 hours")
+      yield* get()
+      yield* TestClock.adjust("23 hours")
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      yield* get()
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each([0, 60])("the credentials read last serve for %i minutes when the option says so", (minutes) => {
+    const { backend, layer } = setUp({ lastKnownGood: Duration.minutes(minutes) })
+    return Effect.gen(function* () {
+      yield* get()
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      yield* pass(Math.max(0, minutes * 60 - 0.001))
+      if (minutes > 0) yield* refresh()
+      yield* pass(0.001)
+      assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("the credentials are forgotten when IMS rejects them, and stay forgotten", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      yield* rotate
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+      for (let i = 0; i < 2; i++) {
+        yield* pass(15)
+        assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+      }
+      assert.deepStrictEqual(yield* outcomes, ["ok", "invalid_client"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect(
+    "the credentials are forgotten when IMS rejects them, though the second read returned the same again",
+    () => {
+      const { backend, layer } = setUp()
+      return Effect.gen(function* () {
+        yield* freeze(backend)
+        yield* rotate
+        assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+        backend.answer = () => Effect.fail(backendError("Unavailable"))
+        yield* pass(1.2)
+        assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+        assert.deepStrictEqual(yield* outcomes, ["ok", "invalid_client"])
+      }).pipe(Effect.provide(layer))
+    }
+  )
+
+  it.effect(
+    "the credentials are forgotten when IMS rejects them, also when a slower read of another key ends afterwards",
+    () => {
+      const { backend, layer } = setUp()
+      return Effect.gen(function* () {
+        yield* freeze(backend)
+        const frozen = backend.answer
+        yield* rotate
+        backend.answer = (current) => Effect.delay(frozen(current), "3 seconds")
+        const slow = yield* Effect.forkChild(Effect.exit(refresh(Scopes.make("itwin-platform extra"))), {
+          startImmediately: true
+        })
+        yield* pass(1)
+        backend.answer = frozen
+        assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+        yield* pass(2)
+        yield* Fiber.join(slow)
+        backend.answer = () => Effect.fail(backendError("Unavailable"))
+        for (let i = 0; i < 2; i++) {
+          yield* pass(15)
+          assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+        }
+      }).pipe(Effect.provide(layer))
+    }
+  )
+
+  it.effect("the newer credentials serve when a request with older ones ends after theirs", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const first = yield* get()
+      yield* script(Fault.once(Fault.delay("3 seconds")))
+      const slow = yield* Effect.forkChild(refresh(Scopes.make("itwin-platform extra")))
+      yield* TestClock.adjust("1 second")
+      yield* fake.regenerateSecret(first.clientId, { overlap: "1 minute" })
+      yield* refresh()
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(slow)
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* refresh()).tokenType, "Bearer")
+    }).pipe(Effect.provide(layer))
+  })
+})
+
+const answers = [
+  "Disabled",
+  "AccessDenied",
+  "NotFound",
+  "InvalidSecret",
+  "CredentialUnavailable",
+  "Misconfigured"
+] as const
+
+describe("a backend that returns", () => {
+  it.effect.each(answers)("%s makes the cache forget the credentials, for every later outage", (reason) => {
+    const { backend, layer, warnings } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      backend.answer = () => Effect.fail(backendError(reason))
+      yield* Effect.flip(refresh())
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      for (let i = 0; i < 3; i++) {
+        yield* pass(15)
+        assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+      }
+      yield* assertRequests(1)
+      assert.isFalse(warnings.some((text) => text.includes("The credentials read last")))
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect.each(answers)(
+    "%s makes the cache forget them when a slower read of another key ends afterwards",
+    (reason) => {
+      const { backend, layer } = setUp()
+      return Effect.gen(function* () {
+        yield* get()
+        backend.answer = (current) => Effect.delay(current, "3 seconds")
+        const slow = yield* Effect.forkChild(Effect.exit(refresh(Scopes.make("itwin-platform extra"))), {
+          startImmediately: true
+        })
+        yield* pass(1)
+        backend.answer = () => Effect.fail(backendError(reason))
+        yield* Effect.flip(refresh())
+        yield* pass(2)
+        yield* Fiber.join(slow)
+        backend.answer = () => Effect.fail(backendError("Unavailable"))
+        yield* pass(15)
+        assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+      }).pipe(Effect.provide(layer))
+    }
+  )
+
+  it.effect("Disabled makes the cache forget them when a request that read them before ends afterwards", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* script(Fault.once(Fault.delay("3 seconds")))
+      const slow = yield* Effect.forkChild(refresh(Scopes.make("itwin-platform extra")))
+      yield* pass(1)
+      backend.answer = () => Effect.fail(backendError("Disabled"))
+      yield* Effect.flip(refresh())
+      yield* pass(2)
+      assert.strictEqual((yield* Fiber.join(slow)).tokenType, "Bearer")
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+      yield* pass(15)
+      assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+      yield* assertRequests(1)
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("nothing wrong any more makes the cache use what it returns", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      for (let i = 0; i < 2; i++) {
+        backend.answer = () => Effect.fail(backendError("Disabled"))
+        yield* Effect.flip(refresh())
+        backend.answer = (current) => current
+        yield* pass(1.2)
+        yield* refresh()
+        backend.answer = () => Effect.fail(backendError("Unavailable"))
+        yield* refresh()
+      }
     }).pipe(Effect.provide(layer))
   })
 })

@@ -9,7 +9,7 @@ import { credentials, scripted, tokenAnswer } from "./support.ts"
 
 describe("keys", () => {
   const app = { name: "Scopes", scopes: ["a", "b"] }
-  it.effect("two scope sets at once fly at once, and each caller gets its own", () =>
+  it.effect("are requested at the same time when two callers ask for two, and each gets its own token", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("3 seconds")), Fault.once(Fault.delay("1 second")))
       const a = yield* Effect.forkChild(get(Scopes.make("a")))
@@ -26,7 +26,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({}, { app })))
   )
 
-  it.effect("invalidating one leaves the other", () =>
+  it.effect("keep their tokens when the token of another one is invalidated", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const [a, b] = [yield* cache.get(Scopes.make("a")), yield* cache.get(Scopes.make("b"))]
@@ -37,7 +37,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({}, { app })))
   )
 
-  it.effect("at most 1,000 tokens are kept by default, and a used one outlives the rest", () => {
+  it.effect("keep 1,000 tokens by default, of which the least recently used goes first", () => {
     const ims = scripted(tokenAnswer())
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -55,7 +55,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(TokenCache.layer.pipe(Layer.provide([ims.layer, SecretProvider.layerStatic(credentials)]))))
   })
 
-  it.effect("a token that is only peeked at counts as used", () =>
+  it.effect("count as used when their token is only peeked at", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const [a, b] = [Scopes.make("a"), Scopes.make("b")]
@@ -71,7 +71,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({ maxKeys: 2 }, { app })))
   )
 
-  it.effect("failures of ever new scopes do not pile up", () =>
+  it.effect("do not pile up when ever new ones fail", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       for (let i = 0; i < 50; i++) yield* reasonOf(get(Scopes.make(`s${i}`)))

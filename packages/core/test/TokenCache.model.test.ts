@@ -1,13 +1,15 @@
-// The cache against a simple model: random interleavings of callers, time, answers of IMS and changes of the secret, and
-// what must hold whatever happens. A failure prints the seed and the shortest list of commands found.
+// The cache against a simple model: random schedules of callers, time, clock jumps, answers of IMS and of the secret
+// backend, and what must hold in each. A failure prints the seed and the shortest list of commands found.
+// MODEL_RUNS sets the number of schedules.
 import { assert, describe, it } from "@effect/vitest"
-import { type AccessToken, RetryPolicy, type Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
-import { Duration, Effect, Exit, Fiber, Layer, Random } from "effect"
+import { type AccessToken, Environment, type Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
+import { Clock, Duration, Effect, Exit, Fiber, Layer, Logger, Random } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { type Command, Commands, keys, makeWorld } from "./cacheModel.ts"
 
-const seen = { tokens: 0, failures: 0, interrupted: 0, requests: 0 }
+const runs = Number(process.env.MODEL_RUNS ?? 400)
+const seen = { tokens: 0, failures: 0, interrupted: 0, requests: 0, reads: 0, failed: 0, jumps: 0, bridged: 0 }
 
 const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
   // Far from the epoch, so that no moment of the past is 0.
@@ -17,18 +19,21 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
     Effect.provide([
       Layer.succeed(HttpClient.HttpClient, world.client),
       Layer.succeed(SecretProvider.SecretProvider, world.provider),
-      RetryPolicy.layer(RetryPolicy.none)
-    ])
+      Environment.layer(Environment.production),
+      Logger.layer([])
+    ]),
+    Effect.withTracer(world.tracer),
+    Effect.provideService(Clock.Clock, world.clock)
   )
   const callers: Array<Fiber.Fiber<void>> = []
   const lastSeen = new Map<Scopes.Scopes, AccessToken.AccessToken>()
 
   const call = (key: Scopes.Scopes, refreshes: boolean) =>
     Effect.gen(function* () {
-      const askedAt = world.now()
-      if (refreshes) world.refreshing(key)
+      const askedAt = world.monotonic()
+      if (refreshes) world.wanted(key, true)
       const exit = yield* Effect.exit(refreshes ? cache.refresh(key) : cache.get(key))
-      yield* Effect.sync(() => {
+      world.judged(() => {
         if (Exit.isSuccess(exit)) {
           seen.tokens++
           lastSeen.set(key, exit.value)
@@ -37,9 +42,20 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
           seen.failures++
           const failure = exit.cause.reasons.find((reason) => reason._tag === "Fail")
           assert.isDefined(failure, "nothing but a TokenError")
-          if (failure !== undefined && !refreshes) world.judgeFailure(key, failure.error)
+          if (!refreshes) world.judgeFailure(key)
         }
-      }).pipe(Effect.catchDefect((violation) => Effect.sync(() => world.violations.push(violation))))
+      })
+    }).pipe(Effect.asVoid, Effect.forkChild)
+
+  const replace = (key: Scopes.Scopes, token: AccessToken.AccessToken) =>
+    Effect.gen(function* () {
+      world.wanted(key, false)
+      const another = yield* cache.replace(token)
+      world.judged(() => {
+        if (another._tag === "None") return
+        assert.notStrictEqual(another.value, token, "another token")
+        world.judgeToken(key, world.monotonic(), another.value)
+      })
     }).pipe(Effect.asVoid, Effect.forkChild)
 
   const step = (command: Command): Effect.Effect<unknown> => {
@@ -49,6 +65,11 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
         return Effect.flatMap(call(keys[command.key], command._tag === "Refresh"), (fiber) =>
           Effect.sync(() => callers.push(fiber))
         )
+      case "Replace": {
+        const token = lastSeen.get(keys[command.key])
+        if (token === undefined) return Effect.void
+        return Effect.flatMap(replace(keys[command.key], token), (fiber) => Effect.sync(() => callers.push(fiber)))
+      }
       case "Pass":
         return TestClock.adjust(Duration.seconds(command.seconds))
       case "Invalidate": {
@@ -68,35 +89,47 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
       }
       case "Answer":
         return Effect.sync(() => world.answer(command.answer))
+      case "Backend":
+        return Effect.sync(() => world.backend(command.backend))
       case "Rotate":
         return Effect.sync(() => world.rotate(command.where))
+      case "Jump":
+        return Effect.sync(() => world.jump(command.seconds))
     }
   }
 
   for (const command of commands) {
     yield* step(command)
     // Lets callers come to where they wait, so that the order of commands is the order of events.
-    for (let i = 0; i < 3; i++) yield* Effect.yieldNow
+    for (let i = 0; i < 5; i++) yield* Effect.yieldNow
     if (world.violations.length > 0) return yield* Effect.die(world.violations[0])
   }
-  yield* TestClock.adjust("20 seconds")
+  yield* TestClock.adjust("30 seconds")
   for (const fiber of callers) assert.isDefined(fiber.pollUnsafe(), "a caller that waits for ever")
   if (world.violations.length > 0) return yield* Effect.die(world.violations[0])
-  seen.requests += world.requests()
+  seen.requests += world.counts.requests
+  seen.reads += world.counts.reads
+  seen.failed += world.counts.failures
+  seen.jumps += world.counts.jumps
+  seen.bridged += world.counts.bridged
 }, Effect.scoped)
 
-describe("the cache, whatever happens", () => {
+describe("the cache, in random schedules", () => {
   it.effect.prop(
-    "hands out no expired and no foreign token, makes no second flight, and fails nobody for whom there is a token",
+    "returns valid tokens, shares requests, respects pauses, and fails nobody who holds a usable token",
     [Commands],
     ([commands]) => run(commands).pipe(Random.withSeed("model")),
-    { arbitrary: { runs: 400, seed: 2026, size: 60 }, timeout: 20_000 }
+    { arbitrary: { runs, seed: Number(process.env.MODEL_SEED ?? 2026), size: 60 }, timeout: 600_000 }
   )
 
-  it("and the runs have seen what they are about", () => {
+  it("has seen tokens, failures, interruptions, clock jumps and outages of the backend", () => {
+    if (process.env.MODEL_RUNS !== undefined) console.log(seen)
     assert.isAbove(seen.tokens, 1000)
     assert.isAbove(seen.failures, 200)
     assert.isAbove(seen.interrupted, 20)
     assert.isAbove(seen.requests, 500)
+    assert.isAbove(seen.failed, 200)
+    assert.isAbove(seen.jumps, 200)
+    assert.isAbove(seen.bridged, 20)
   })
 })

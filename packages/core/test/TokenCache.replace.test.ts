@@ -1,142 +1,182 @@
-// Rule 8 in the cache: a token that an API refused serves nobody until another one has come, or has not.
+// Rule 8 in the cache: `replace` is a `refresh` that token age and backoff limit, and that drops nothing.
 import { assert, describe, it } from "@effect/vitest"
 import { AccessToken, ClientCredentials, RetryPolicy, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Context, Effect, Exit, Fiber, Layer, Option, Redacted, Scope, Tracer } from "effect"
 import {
+  a,
+  twoScopesApp as app,
   assertRequests,
+  b,
   backendError,
   cached,
   down,
+  during,
   get,
   makeBackend,
   over,
   pass,
+  refresh,
   route,
-  script
+  script,
+  soft
 } from "./cacheSupport.ts"
 
 const cache = TokenCache.TokenCache
+const replace = (token: AccessToken.AccessToken) => Effect.flatMap(cache, (cache) => cache.replace(token))
+const copyOf = (token: AccessToken.AccessToken) =>
+  new AccessToken.AccessToken({ ...token, value: Redacted.make(Redacted.value(token.value)) })
 
-/** A token older than 30 s, which an API then refuses; IMS is asked, and takes its time. */
-const refusing = (answer: Fault.Fault, count = 2) =>
+/** A token older than 30 s, whose replacement IMS has been asked for with this fault. */
+const replacing = (fault: Fault.Fault, count = 2) =>
   Effect.gen(function* () {
-    const { replace } = yield* cache
     const old = yield* get()
     yield* pass(31)
-    yield* script(Fault.once(answer))
-    const replacing = yield* Effect.forkChild(replace(old), { startImmediately: true })
+    yield* script(Fault.once(fault))
+    const fiber = yield* Effect.forkChild(replace(old), { startImmediately: true })
     yield* (yield* FakeIms.FakeIms).awaitRequest(route, count)
-    return { old, replacing }
+    return { old, fiber }
   })
 
-describe("a token that is being replaced", () => {
-  it.effect("serves nobody: who asks gets the new one", () =>
+describe("replace", () => {
+  it.effect("returns a new token, and the next ones again, when each is 30 s old", () =>
     Effect.gen(function* () {
-      const { peekUnsafe, status } = yield* cache
-      const { old, replacing } = yield* refusing(Fault.delay("1 second"))
-      assert.isUndefined(peekUnsafe())
-      assert.deepInclude((yield* status)[0], { state: "stale" })
-      const asking = yield* Effect.forkChild(get())
-      yield* pass(1)
-      const replaced = Option.getOrUndefined(yield* Fiber.join(replacing))
-      assert.isDefined(replaced)
-      assert.notStrictEqual(replaced, old)
-      assert.strictEqual(yield* Fiber.join(asking), replaced)
-      assert.strictEqual(peekUnsafe(), replaced)
-      yield* assertRequests(2)
+      let token = yield* get()
+      for (let i = 1; i <= 3; i++) {
+        yield* pass(30)
+        const replaced = Option.getOrThrow(yield* replace(token))
+        assert.notStrictEqual(replaced, token)
+        assert.strictEqual(yield* get(), replaced)
+        token = replaced
+        yield* assertRequests(1 + i)
+      }
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("serves again when there is no new one, also those who asked meanwhile", () =>
+  it.effect("returns none, without a request, when the token is younger than 30 s", () =>
     Effect.gen(function* () {
-      const { old, replacing } = yield* refusing(Fault.hang)
-      const asking = yield* Effect.forkChild(get())
-      yield* pass(5)
-      assert.isTrue(Option.isNone(yield* Fiber.join(replacing)))
-      assert.strictEqual(yield* Fiber.join(asking), old)
-      assert.strictEqual(yield* get(), old)
-      yield* assertRequests(2)
+      const token = yield* get()
+      for (const age of [0, 10, 19.999]) {
+        yield* pass(age)
+        assert.isTrue(Option.isNone(yield* replace(token)))
+      }
+      yield* assertRequests(1)
+      yield* pass(0.001)
+      assert.isTrue(Option.isSome(yield* replace(token)))
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("serves again also when he who had it replaced is gone by then", () =>
+  it.effect("makes one request for a hundred callers", () =>
     Effect.gen(function* () {
-      const { old, replacing } = yield* refusing(Fault.hang)
-      yield* Fiber.interrupt(replacing)
-      yield* pass(5)
-      assert.strictEqual(yield* get(), old)
-      yield* assertRequests(2)
-    }).pipe(Effect.provide(cached()))
-  )
-
-  it.effect("does not serve again when the new one can't be kept", () =>
-    Effect.gen(function* () {
-      const { replace } = yield* cache
       const old = yield* get()
       yield* pass(31)
-      yield* script(Fault.once(Fault.fields({ expires_in: 0 })), Fault.always(down))
-      assert.isTrue(Option.isSome(yield* replace(old)))
-      assert.strictEqual((yield* Effect.flip(get())).reason._tag, "ServerError")
+      yield* script(Fault.once(Fault.delay("1 second")))
+      const all = Effect.all(
+        Array.from({ length: 100 }, () => replace(old)),
+        { concurrency: "unbounded" }
+      )
+      const tokens = (yield* during(1, all)).map(Option.getOrThrow)
+      assert.strictEqual(new Set(tokens).size, 1)
+      yield* assertRequests(2)
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is not what he gets who holds one before it", () =>
+  it.effect("returns the token of the renewal in progress", () =>
     Effect.gen(function* () {
-      const { refresh, replace } = yield* cache
-      const first = yield* get()
-      yield* refresh()
-      const { replacing } = yield* refusing(Fault.delay("1 second"), 3)
-      const late = yield* Effect.forkChild(replace(first))
-      yield* pass(1)
-      const newest = yield* Fiber.join(replacing)
-      assert.deepStrictEqual(yield* Fiber.join(late), newest)
-      assert.isTrue(Option.isSome(newest))
+      const old = yield* get()
+      yield* pass(soft)
+      yield* script(Fault.once(Fault.delay("1 second")))
+      yield* get()
+      const replaced = yield* during(1, replace(old))
+      assert.strictEqual(Option.getOrThrow(replaced), yield* get())
+      yield* assertRequests(2)
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("does not serve again when it was invalidated meanwhile, by one who held a copy", () =>
+  it.effect("returns the newer token in memory, without a request, even when that is young or a pause holds", () =>
     Effect.gen(function* () {
-      const { invalidate } = yield* cache
-      const { old, replacing } = yield* refusing(Fault.hang)
-      yield* invalidate(new AccessToken.AccessToken({ ...old, value: Redacted.make(Redacted.value(old.value)) }))
-      yield* pass(5)
-      yield* Fiber.join(replacing)
-      assert.notStrictEqual(yield* get(), old)
+      const old = yield* get()
+      const newer = yield* refresh()
+      assert.strictEqual(Option.getOrThrow(yield* replace(old)), newer)
+      yield* script(Fault.once(Fault.rateLimit(60)))
+      yield* Effect.flip(refresh())
+      assert.strictEqual(Option.getOrThrow(yield* replace(old)), newer)
       yield* assertRequests(3)
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("does not serve again when the secret provider gives another client id meanwhile", () => {
-    const backend = makeBackend()
-    return Effect.gen(function* () {
-      const { replace } = yield* cache
+  it.effect("returns none, without a request, while a pause after its own failure holds, and the old token stays", () =>
+    Effect.gen(function* () {
       const old = yield* get()
       yield* pass(31)
-      backend.answer = Effect.map(
-        (current) => new ClientCredentials.ClientCredentials({ ...current, clientId: "service-another" })
-      )
-      assert.isTrue(Option.isNone(yield* replace(old)))
-      assert.strictEqual((yield* Effect.flip(get())).reason._tag, "InvalidClient")
-    }).pipe(Effect.provide(over(backend)))
-  })
+      yield* script(Fault.always(down))
+      for (let i = 1; i <= 3; i++) {
+        for (let j = 0; j < 5; j++) assert.isTrue(Option.isNone(yield* replace(old)))
+        yield* assertRequests(1 + i)
+        assert.strictEqual(yield* get(), old)
+        yield* pass(5)
+      }
+    }).pipe(Effect.provide(cached()))
+  )
 
-  it.effect("serves again also those who asked meanwhile when the failure is one that lasts", () => {
+  it.effect("returns none, without a request, while a pause after a failure of another key holds", () =>
+    Effect.gen(function* () {
+      const old = yield* get(a)
+      yield* pass(31)
+      yield* script(Fault.once(Fault.rateLimit(3)))
+      yield* Effect.flip(get(b))
+      // Nor does it wait for a stated wait that is short.
+      assert.isTrue(Option.isNone(yield* replace(old)))
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached({}, { app })))
+  )
+
+  it.effect("returns none when the request fails because the secret can't be read, and the old token stays", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
-      const { replace } = yield* cache
       const old = yield* get()
       yield* pass(31)
       backend.answer = () => Effect.delay(Effect.fail(backendError("AccessDenied")), "1 second")
-      const replacing = yield* Effect.forkChild(replace(old), { startImmediately: true })
-      const asking = yield* Effect.forkChild(get(), { startImmediately: true })
+      const fiber = yield* Effect.forkChild(replace(old), { startImmediately: true })
+      assert.strictEqual(yield* get(), old)
       yield* pass(1)
-      assert.isTrue(Option.isNone(yield* Fiber.join(replacing)))
-      assert.strictEqual(yield* Fiber.join(asking), old)
+      assert.isTrue(Option.isNone(yield* Fiber.join(fiber)))
+      assert.strictEqual(yield* get(), old)
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("serves again when the flight breaks with the program's tracer", () => {
+  it.effect("returns none when IMS returns the same token again", () => {
+    const value = "fake.token.always.the.same"
+    return Effect.gen(function* () {
+      const old = yield* get()
+      yield* pass(31)
+      assert.isTrue(Option.isNone(yield* replace(old)))
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached({}, { app: { name: "Same", response: { set: { access_token: value } } } })))
+  })
+
+  it.effect("returns a token that can't be kept, and the old one stays", () =>
+    Effect.gen(function* () {
+      const old = yield* get()
+      yield* pass(31)
+      yield* script(Fault.once(Fault.fields({ expires_in: 0 })))
+      assert.notStrictEqual(Option.getOrThrow(yield* replace(old)), old)
+      assert.strictEqual(yield* get(), old)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("returns a new token when the old one is not in memory any more", () =>
+    Effect.gen(function* () {
+      const old = yield* get()
+      yield* pass(31)
+      yield* (yield* cache).invalidate(old)
+      const replaced = Option.getOrThrow(yield* replace(old))
+      assert.strictEqual(yield* get(), replaced)
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("returns none when the program's tracer throws, and the old token stays", () => {
     let isBroken = false
     const tracer = Tracer.make({
       span: (options) => {
@@ -153,17 +193,81 @@ describe("a token that is being replaced", () => {
       assert.strictEqual(service.peekUnsafe(), old)
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   })
+})
 
-  it.effect("is gone when the cache is closed amid it", () =>
+describe("a token that is being replaced", () => {
+  it.effect("serves until the new one is here", () =>
+    Effect.gen(function* () {
+      const { peekUnsafe, status } = yield* cache
+      const { fiber, old } = yield* replacing(Fault.delay("1 second"))
+      assert.strictEqual(peekUnsafe(), old)
+      assert.strictEqual(yield* get(), old)
+      assert.deepInclude((yield* status)[0], { state: "fresh" })
+      yield* pass(1)
+      const replaced = Option.getOrThrow(yield* Fiber.join(fiber))
+      assert.strictEqual(yield* get(), replaced)
+      assert.strictEqual(peekUnsafe(), replaced)
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("serves on when the request fails, also when the caller of replace has left", () =>
+    Effect.gen(function* () {
+      const { fiber, old } = yield* replacing(Fault.hang)
+      yield* Fiber.interrupt(fiber)
+      yield* pass(5)
+      assert.strictEqual(yield* get(), old)
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("serves nobody when it is invalidated meanwhile by a caller that holds a copy", () =>
+    Effect.gen(function* () {
+      const { invalidate } = yield* cache
+      const { fiber, old } = yield* replacing(Fault.delay("1 second"))
+      yield* invalidate(copyOf(old))
+      const waiting = yield* Effect.forkChild(get())
+      yield* pass(1)
+      assert.strictEqual(yield* Fiber.join(waiting), Option.getOrThrow(yield* Fiber.join(fiber)))
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("is dropped when the secret provider returns another client id", () => {
+    const backend = makeBackend()
+    return Effect.gen(function* () {
+      const old = yield* get()
+      yield* pass(31)
+      backend.answer = Effect.map(
+        (current) => new ClientCredentials.ClientCredentials({ ...current, clientId: "service-another" })
+      )
+      assert.isTrue(Option.isNone(yield* replace(old)))
+      assert.strictEqual((yield* Effect.flip(get())).reason._tag, "InvalidClient")
+    }).pipe(Effect.provide(over(backend)))
+  })
+
+  it.effect("is forgotten when the layer is closed meanwhile, and replace returns none", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const layer = TokenCache.layerWith({}).pipe(Layer.provide(RetryPolicy.layer(RetryPolicy.none)))
       const service = Context.get(yield* Layer.buildWithScope(layer, scope), cache)
-      const { replacing } = yield* Effect.provideService(refusing(Fault.delay("1 second")), cache, service)
+      const { fiber } = yield* Effect.provideService(replacing(Fault.delay("1 second")), cache, service)
       yield* Scope.close(scope, Exit.void)
-      assert.isTrue(Option.isNone(yield* Fiber.join(replacing)))
+      assert.isTrue(Option.isNone(yield* Fiber.join(fiber)))
       assert.strictEqual((yield* Effect.flip(service.get())).reason._tag, "Closed")
       assert.isUndefined(service.peekUnsafe())
     }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+
+  it.effect("is what the holder of an older token gets, and then the newest one", () =>
+    Effect.gen(function* () {
+      const first = yield* get()
+      yield* refresh()
+      const { fiber, old } = yield* replacing(Fault.delay("1 second"), 3)
+      assert.strictEqual(Option.getOrThrow(yield* replace(first)), old)
+      yield* pass(1)
+      const newest = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(yield* replace(first), newest)
+    }).pipe(Effect.provide(cached()))
   )
 })

@@ -9,7 +9,6 @@ import {
   cached,
   down,
   get,
-  hard,
   invalidClient,
   makeBackend,
   over,
@@ -46,7 +45,7 @@ describe("metrics", () => {
     return { layer, states, one, count }
   }
 
-  it.effect("count what was asked for, by hit, stale and miss; hits are published with the next flight", () => {
+  it.effect("count calls by hit, stale and miss; hits are published with the next request", () => {
     const { count, layer } = measured()
     const counts = Effect.forEach(["hit", "stale", "miss"], (result) => count("itwin.auth.cache.requests", { result }))
     return Effect.gen(function* () {
@@ -57,13 +56,13 @@ describe("metrics", () => {
       yield* at(soft)
       yield* get()
       assert.deepStrictEqual(yield* counts, [7, 1, 1])
-      yield* at(soft + hard)
+      yield* at(soft + 3600)
       yield* get()
       assert.deepStrictEqual(yield* counts, [7, 1, 2])
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("time flights, and count failures by their reason", () => {
+  it.effect("tell how long requests take, and count failures by their reason", () => {
     const { count, layer, one } = measured()
     return Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("2 seconds")), Fault.once(Fault.hang), Fault.once(down))
@@ -75,6 +74,7 @@ describe("metrics", () => {
       const late = yield* Effect.forkChild(Effect.flip(refresh()))
       yield* TestClock.adjust("5 seconds")
       yield* Fiber.join(late)
+      yield* TestClock.adjust("1.2 seconds")
       yield* Effect.flip(refresh())
       for (const reason of ["Timeout", "ServerError"]) {
         assert.strictEqual(yield* count("itwin.auth.refresh.failures", { "error.type": reason }), 1)
@@ -83,7 +83,7 @@ describe("metrics", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tell how long the token will live", () => {
+  it.effect("tell how long the newest token lives", () => {
     const { layer, one } = measured()
     return Effect.gen(function* () {
       yield* get()
@@ -91,7 +91,7 @@ describe("metrics", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("are those of the design, each with the cache's name, and tell nothing else", () => {
+  it.effect("are those of the guide, each with the cache's name, and have no other attributes", () => {
     const { layer, states } = measured()
     return Effect.gen(function* () {
       yield* get()
@@ -126,7 +126,7 @@ describe("log", () => {
     return { lines, levels: () => lines.splice(0).map(([level]) => level), logging, layer }
   }
 
-  it.effect("a token obtained is a matter of debugging", () => {
+  it.effect("tells of an obtained token at level debug", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* get()
@@ -136,7 +136,7 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a renewal that fails is a warning; the recovery is told once", () => {
+  it.effect("tells of each failed renewal at level warning, and of the recovery once at level info", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* get()
@@ -156,7 +156,7 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("from 2 min before expiry it is an error", () => {
+  it.effect("tells of a failed renewal at level error from 2 min before expiry", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* get()
@@ -170,7 +170,7 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a first token that fails is told to him who waits, and is no alarm", () => {
+  it.effect("tells of a failed first request at level debug, because its caller gets the error", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* script(Fault.once(invalidClient))
@@ -180,31 +180,33 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a warm-up that fails is a warning without the secret, even if a caller joins it", () => {
-    const { lines, logging } = logged()
-    return Effect.gen(function* () {
-      const { credentials } = yield* SecretProvider.SecretProvider
-      const secret = Redacted.value((yield* credentials).clientSecret)
-      const body = { error: "invalid_client", error_description: `${secret} is wrong` }
-      yield* script(Fault.once(Fault.respond({ status: 401, body })))
-      const slowly = { credentials: Effect.delay(credentials, "1 second") }
-      const cache = yield* TokenCache.make({ warmUp: true }).pipe(
-        Effect.provideService(SecretProvider.SecretProvider, slowly)
-      )
-      const caller = yield* Effect.forkChild(Effect.flip(cache.get()))
-      // Twice: after a refusal the secret is read once more.
-      yield* TestClock.adjust("2 seconds")
-      assert.strictEqual((yield* Fiber.join(caller)).reason._tag, "InvalidClient")
-      assert.deepStrictEqual(
-        lines.map(([level]) => level),
-        ["Warn"]
-      )
-      assert.include(lines[0]?.[1], "is wrong")
-      assert.notInclude(lines[0]?.[1], secret)
-    }).pipe(Effect.scoped, Effect.provide([logging, FakeIms.layerTest()]))
-  })
+  it.effect(
+    "tells of a failed warm-up at level warning, without the secret, even when a caller waits for it too",
+    () => {
+      const { lines, logging } = logged()
+      return Effect.gen(function* () {
+        const { credentials } = yield* SecretProvider.SecretProvider
+        const secret = Redacted.value((yield* credentials).clientSecret)
+        const body = { error: "invalid_client", error_description: `${secret} is wrong` }
+        yield* script(Fault.once(Fault.respond({ status: 401, body })))
+        const slowly = { credentials: Effect.delay(credentials, "1 second") }
+        const cache = yield* TokenCache.make({ warmUp: true }).pipe(
+          Effect.provideService(SecretProvider.SecretProvider, slowly)
+        )
+        const caller = yield* Effect.forkChild(Effect.flip(cache.get()))
+        // Twice: after invalid_client the secret is read once more.
+        yield* TestClock.adjust("2 seconds")
+        assert.strictEqual((yield* Fiber.join(caller)).reason._tag, "InvalidClient")
+        assert.deepStrictEqual(
+          lines.map(([level]) => level),
+          ["Warn"]
+        )
+        assert.notInclude(lines[0]?.[1], secret)
+      }).pipe(Effect.scoped, Effect.provide([logging, FakeIms.layerTest()]))
+    }
+  )
 
-  it.effect("a warm-up that the end of the program cuts off is no failure", () => {
+  it.effect("does not tell of a warm-up that the end of the program interrupts", () => {
     const { levels, logging } = logged()
     return Effect.gen(function* () {
       yield* script(Fault.once(Fault.hang))
@@ -234,7 +236,7 @@ describe("log", () => {
     )
   })
 
-  it.effect("names the cache on every line, whatever it tells", () => {
+  it.effect("names the cache on every line", () => {
     const lines: Array<{ readonly message: string; readonly cache: unknown }> = []
     const logger = Logger.map(Logger.formatStructured, ({ annotations, message }) => {
       lines.push({ message: String(message), cache: annotations["itwin.auth.cache"] })
@@ -244,12 +246,13 @@ describe("log", () => {
       yield* get()
       yield* script(Fault.once(down))
       yield* reasonOf(refresh())
+      yield* TestClock.adjust("2 seconds")
       backend.answer = () => Effect.fail(backendError("Unavailable"))
       yield* refresh()
       const two = yield* (yield* FakeIms.FakeIms).registerApp({ name: "Two", scopes: ["itwin-platform"] })
       backend.answer = () => Effect.succeed(two.credentials)
       yield* refresh()
-      for (const told of ["Obtained an", "Obtained no", "Recovered", "last credentials", "another client id"]) {
+      for (const told of ["Obtained an", "Obtained no", "Recovered", "credentials read last", "another client id"]) {
         assert.isTrue(
           lines.some(({ message }) => message.includes(told)),
           told

@@ -9,10 +9,10 @@ import {
   TokenCache
 } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Redacted, Schema, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Redacted, Schema } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { credentials, json, type Step, scripted, tokenAnswer } from "./support.ts"
+import { credentials, scripted, tokenAnswer } from "./support.ts"
 
 const cached = (options?: TokenCache.Options) =>
   TokenCache.layerWith(options ?? {}).pipe(Layer.provideMerge(FakeIms.layerTest()))
@@ -26,14 +26,8 @@ const over = (script: ReturnType<typeof scripted>, options: TokenCache.Options =
     Layer.provide([script.layer, SecretProvider.layerStatic(credentials), RetryPolicy.layer(RetryPolicy.none)])
   )
 
-const slow = (duration: Duration.Input, ...steps: ReadonlyArray<Step>) => {
-  const script = scripted(...steps)
-  const client = HttpClient.transform(script.client, (effect) => Effect.delay(effect, duration))
-  return { ...script, client, layer: Layer.succeed(HttpClient.HttpClient, client) }
-}
-
 describe("TokenCache", () => {
-  it.effect("asks once, serves a thousand from memory, and asks once again when the life is over", () =>
+  it.effect("makes one request for a thousand calls, and one more when the token is late", () =>
     Effect.gen(function* () {
       const first = yield* get()
       for (let i = 0; i < 1000; i++) assert.strictEqual(yield* get(), first)
@@ -48,7 +42,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("makes one request for 1,000 concurrent first callers, and all get its token", () =>
+  it.effect("returns the token of one request to 1,000 concurrent first callers", () =>
     Effect.gen(function* () {
       const tokens = yield* Effect.all(
         Array.from({ length: 1000 }, () => get()),
@@ -59,48 +53,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("shares a failure among those who wait, and keeps it for nobody", () => {
-    const script = slow("1 second", json({}, { status: 500 }), tokenAnswer())
-    return Effect.gen(function* () {
-      const fibers = yield* Effect.all(Array.from({ length: 10 }, () => Effect.forkChild(Effect.flip(get()))))
-      yield* TestClock.adjust("1 second")
-      for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "ServerError")
-      assert.strictEqual(script.requests.length, 1)
-      const fiber = yield* Effect.forkChild(get())
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual((yield* Fiber.join(fiber)).tokenType, "Bearer")
-      assert.strictEqual(script.requests.length, 2)
-    }).pipe(Effect.provide(over(script)))
-  })
-
-  it.effect("lets the flight run on when all its callers have left, and keeps its token", () => {
-    const script = slow("2 seconds", tokenAnswer())
-    return Effect.gen(function* () {
-      const impatient = Effect.timeoutOption(get(), "1 second")
-      const fibers = yield* Effect.all([Effect.forkChild(impatient), Effect.forkChild(impatient)])
-      yield* TestClock.adjust("1 second")
-      for (const fiber of fibers) assert.strictEqual((yield* Fiber.join(fiber))._tag, "None")
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual((yield* get()).tokenType, "Bearer")
-      assert.strictEqual(script.requests.length, 1)
-    }).pipe(Effect.provide(over(script)))
-  })
-
-  it.effect("does not let an interrupted first caller harm the second", () => {
-    const script = slow("2 seconds", tokenAnswer())
-    return Effect.gen(function* () {
-      const first = yield* Effect.forkChild(get())
-      yield* TestClock.adjust("1 second")
-      const second = yield* Effect.forkChild(get())
-      yield* Effect.yieldNow
-      yield* Fiber.interrupt(first)
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual((yield* Fiber.join(second)).tokenType, "Bearer")
-      assert.strictEqual(script.requests.length, 1)
-    }).pipe(Effect.provide(over(script)))
-  })
-
-  it.effect("never mixes two scope sets, and finds the same set in any spelling", () =>
+  it.effect("returns a token for each scope set, and the same one for each spelling of a set", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const app = yield* fake.registerApp({ name: "Two scopes", scopes: ["a", "b"] })
@@ -118,7 +71,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("asks for the scopes of its options by default", () =>
+  it.effect("requests the scopes of its options by default", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(get())
       assert.deepInclude(error.reason, { _tag: "InvalidScope", scopes: "users:read" })
@@ -126,22 +79,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(cached({ scopes: Scopes.make("users:read") })))
   )
 
-  it.effect("refresh asks although there is a token, and joins a flight in progress", () => {
-    const script = slow("1 second", tokenAnswer())
-    return Effect.gen(function* () {
-      const cache = yield* TokenCache.TokenCache
-      const first = yield* Effect.forkChild(cache.get())
-      const joined = yield* Effect.forkChild(cache.refresh())
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual(yield* Fiber.join(first), yield* Fiber.join(joined))
-      const refreshed = yield* Effect.forkChild(cache.refresh())
-      yield* TestClock.adjust("1 second")
-      assert.strictEqual(yield* Fiber.join(refreshed), yield* cache.get())
-      assert.strictEqual(script.requests.length, 2)
-    }).pipe(Effect.provide(over(script)))
-  })
-
-  it.effect("invalidate forgets that token, and no newer one", () =>
+  it.effect("requests a new token when the current one was invalidated, and not when an older one was", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const old = yield* cache.get()
@@ -154,28 +92,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("hands a token without life to those who wait for it, and does not keep it", () => {
-    const script = scripted(tokenAnswer({ expires_in: 0 }))
-    return Effect.gen(function* () {
-      const tokens = yield* Effect.all([get(), get(), get()], { concurrency: "unbounded" })
-      assert.strictEqual(new Set(tokens).size, 1)
-      assert.strictEqual(script.requests.length, 1)
-      yield* get()
-      assert.strictEqual(script.requests.length, 2)
-    }).pipe(Effect.provide(over(script)))
-  })
-
-  it.effect("asks again when the clock stands before the token's birth", () =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(10_000_000)
-      yield* get()
-      yield* TestClock.setTime(5_000_000)
-      yield* get()
-      assert.strictEqual(yield* requests, 2)
-    }).pipe(Effect.provide(cached()))
-  )
-
-  it.effect("keeps at most maxKeys tokens: the least recently used goes", () => {
+  it.effect("drops the least recently used token when there are more than maxKeys", () => {
     const script = scripted(tokenAnswer())
     return Effect.gen(function* () {
       for (const scopes of ["a", "b", "a", "c", "a"]) {
@@ -188,21 +105,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(over(script, { maxKeys: 2 })))
   })
 
-  it.effect("fails with Closed when its layer closes amid a flight, and afterwards", () => {
-    const script = scripted(() => Effect.never)
-    return Effect.gen(function* () {
-      const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(over(script), scope)
-      const cache = Context.get(context, TokenCache.TokenCache)
-      const waiting = yield* Effect.forkChild(Effect.flip(cache.get()))
-      yield* Effect.yieldNow
-      yield* Scope.close(scope, Exit.void)
-      assert.strictEqual((yield* Fiber.join(waiting)).reason._tag, "Closed")
-      assert.strictEqual((yield* Effect.flip(cache.get())).reason._tag, "Closed")
-    })
-  })
-
-  it.effect("tells why the secret could not be read, without asking IMS", () => {
+  it.effect("fails with the reason of the provider, without a request, when the secret can't be read", () => {
     const script = scripted(tokenAnswer())
     const provider = Layer.succeed(SecretProvider.SecretProvider, {
       credentials: Effect.fail(
@@ -239,7 +142,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("gives three tenants at once three tokens, if each has a layer of its own", () =>
+  it.effect("returns three tokens to three tenants at once, each with a layer of its own", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const clients = yield* Effect.forEach(
@@ -260,7 +163,7 @@ describe("TokenCache", () => {
 })
 
 describe("AccessToken", () => {
-  it.effect("shows its value nowhere and cannot be encoded", () =>
+  it.effect("shows its value nowhere, and can't be encoded", () =>
     Effect.gen(function* () {
       const token = yield* get()
       const value = Redacted.value(token.value)

@@ -11,7 +11,7 @@ import {
   type TokenError
 } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Clock, Duration, Effect, Layer, Logger } from "effect"
+import { Clock, Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 
 /** Where an hour's token stands, in seconds, without jitter. */
@@ -51,6 +51,10 @@ export const cached = (options: TokenCache.Options = {}, fake?: FakeIms.TestOpti
     Layer.provideMerge(FakeIms.layerTest(fake))
   )
 
+/** The cache over the fake with its default settings. */
+export const byDefault = (options: TokenCache.Options = {}, fake?: FakeIms.TestOptions) =>
+  TokenCache.layerWith(options).pipe(Layer.provideMerge(FakeIms.layerTest(fake)))
+
 type Read = Effect.Effect<ClientCredentials.ClientCredentials, SecretProviderError.SecretProviderError>
 
 export interface Backend {
@@ -84,10 +88,24 @@ export const over = (backend: Backend, options: TokenCache.Options = {}, fake?: 
   )
 
 export const backendError = (
-  reason: "Unavailable" | "Throttled" | "Disabled" | "AccessDenied" | "NotFound" | "InvalidSecret"
+  reason:
+    | "Unavailable"
+    | "Throttled"
+    | "Disabled"
+    | "AccessDenied"
+    | "NotFound"
+    | "InvalidSecret"
+    | "CredentialUnavailable"
+    | "Misconfigured",
+  retryAfter?: Duration.Duration
 ) => {
   const fields = { provider: "Vault", secretName: "itwin" }
-  return new SecretProviderError.SecretProviderError({ reason: new SecretProviderError[reason](fields) })
+  return new SecretProviderError.SecretProviderError({
+    reason:
+      reason === "Throttled"
+        ? new SecretProviderError.Throttled({ ...fields, retryAfter })
+        : new SecretProviderError[reason](fields)
+  })
 }
 
 /** A backend, and the cache over it with what it logs at warning and above. */
@@ -111,8 +129,46 @@ export const outcomes = Effect.gen(function* () {
   return (yield* (yield* FakeIms.FakeIms).tokenRequests).map(({ outcome }) => outcome)
 })
 
-export const pass = (seconds: number) => TestClock.adjust(Duration.seconds(seconds))
+export const pass = (seconds: number) => TestClock.adjust(Duration.millis(Math.round(seconds * 1000)))
 export const toSoft = TestClock.setTime(soft * 1000)
+export const at = (moment: number) => TestClock.setTime(moment * 1000)
+
+/**
+ * Lets time pass in steps of a second. Callers wait on a native promise, which `TestClock` does not track: one long step
+ * could pass over what a fiber does next.
+ */
+export const passInSteps = (seconds: number) => Effect.repeat(pass(1), { times: seconds - 1 })
+
+/** Lets so many seconds pass while the effect runs, and returns its outcome. */
+export const during = <A, E, R>(seconds: number, effect: Effect.Effect<A, E, R>) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* pass(seconds)
+    return yield* Fiber.join(fiber)
+  })
+
+/** How long the error says that no request is made, in seconds. */
+export const nextAttemptIn = (error: TokenError.TokenError) =>
+  error.nextAttemptIn === undefined ? undefined : Duration.toMillis(error.nextAttemptIn) / 1000
+
+/** Calls every 100 ms for so long, and returns the seconds between the requests that this causes. */
+export const pausesWhile = (seconds: number, call: Effect.Effect<unknown, unknown, TokenCache.TokenCache>) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < seconds * 10; i++) {
+      yield* Effect.exit(call)
+      yield* pass(0.1)
+    }
+    const made = yield* times
+    return made.slice(1).map((time, i) => time - (made[i] ?? 0))
+  })
+
+/** Asserts that each pause is as long as expected, or up to 20 % longer because of jitter. */
+export const assertPauses = (pauses: ReadonlyArray<number>, expected: ReadonlyArray<number>) => {
+  for (const [i, length] of expected.entries()) {
+    assert.isAtLeast(pauses[i] ?? 0, length - 1e-6, `pause ${i} of ${pauses}`)
+    assert.isAtMost(pauses[i] ?? 0, length * 1.2 + 0.1, `pause ${i} of ${pauses}`)
+  }
+}
 
 /** An app that may ask for more than one scope set. */
 export const twoScopesApp = { name: "Scopes", scopes: ["itwin-platform", "a", "b"] }

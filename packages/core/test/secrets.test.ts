@@ -1,6 +1,5 @@
-// The canary: secret and token have known values, everything that can fail fails, and every string that a user could
-// print is searched for them.
-import { inspect } from "node:util"
+// The canary: secret and token have known values, every failure is driven, and every string that a user could print is
+// searched for them.
 import { assert, describe, it } from "@effect/vitest"
 import {
   AccessToken,
@@ -8,13 +7,17 @@ import {
   ITwin,
   ITwinHttpClient,
   RetryPolicy,
+  Scopes,
   SecretProvider,
   TokenCache,
   TokenError,
+  TokenRequest,
   Users
 } from "@effect-itwin/core"
-import { Cause, Effect, Exit, Layer, Logger, References, Result, Schema, Tracer } from "effect"
+import { Cause, Effect, Exit, Fiber, Layer, Result, Schema } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
+import { TestClock } from "effect/testing"
+import { type Observed, observe, strings } from "./canary.ts"
 import { credentials, json, type Step, scripted, secret, transportError } from "./support.ts"
 
 const token = "fake.token-canary_0123456789abcdef"
@@ -31,14 +34,6 @@ const needles = [
   ...forms(`service-Ab12:${new URLSearchParams({ v: secret }).toString().slice(2)}`)
 ]
 
-const strings = (thing: unknown): ReadonlyArray<string> => [
-  inspect(thing, { showHidden: true, depth: 30 }),
-  inspect(thing, { customInspect: false, showHidden: true, depth: 30 }),
-  String(thing),
-  JSON.stringify(thing, (_key, value) => (typeof value === "bigint" ? String(value) : value)) ?? "",
-  ...(thing instanceof Error ? [thing.message, thing.stack ?? "", Cause.pretty(Cause.fail(thing))] : [])
-]
-
 const search = (thing: unknown, where: string) => {
   for (const text of strings(thing)) {
     for (const needle of needles)
@@ -46,26 +41,15 @@ const search = (thing: unknown, where: string) => {
   }
 }
 
-/** Collects what logs, spans and their attributes show. */
-const collecting = () => {
-  const seen: Array<unknown> = []
-  const logger = Logger.make((options) => {
-    seen.push(options.message, Cause.pretty(options.cause), options.cause)
-  })
-  const tracer = Tracer.make({
-    span(options) {
-      const span = new Tracer.NativeSpan(options)
-      seen.push(span)
-      return span
-    }
-  })
-  const layer = Layer.mergeAll(
-    Logger.layer([logger]),
-    Layer.succeed(References.MinimumLogLevel, "All"),
-    Layer.succeed(Tracer.Tracer, tracer),
-    Layer.succeed(HttpClient.TracerHeaderFilter, () => true)
-  )
-  return { seen, layer }
+/** Searches all that telemetry shows. */
+const searchTelemetry = ({ exit, exported, seen }: Observed<unknown, unknown>, name: string) => {
+  search(exit, name)
+  assert.isAbove(seen.length, 2)
+  for (const thing of seen) search(thing, `${name}, logs and spans`)
+  assert.include(exported.traces, '"caller"')
+  assert.include(exported.logs, "failed")
+  assert.include(exported.metrics, "itwin")
+  for (const [signal, text] of Object.entries(exported)) search(text, `${name}, exported ${signal}`)
 }
 
 const echo =
@@ -92,12 +76,11 @@ const failingTokenRequests: ReadonlyArray<readonly [string, Step]> = [
   ),
   ["a token with a bad life", json({ access_token: token, token_type: "Bearer", expires_in: "x" })],
   [
-    "a token beside an error",
+    "a token next to an error",
     json({ access_token: token, token_type: "Bearer", error: "x", error_description: token })
   ],
   ["a token of another type", json({ access_token: token, token_type: token })],
-  ["a scope that is the secret", json({ access_token: token, token_type: "Bearer", scope: secret })],
-  ["a body cut amid the token", () => new Response(`{"access_token":"${token}`)],
+  ["a body cut in the middle of the token", () => new Response(`{"access_token":"${token}`)],
   ["a body that is the form", () => new Response(`client_secret=${encodeURIComponent(secret)}`)],
   ["a broken connection", transportError("ECONNRESET")],
   [
@@ -117,56 +100,129 @@ const failingTokenRequests: ReadonlyArray<readonly [string, Step]> = [
   ]
 ]
 
-describe("secret and token show nowhere", () => {
-  it.effect.each(failingTokenRequests)("when the token request fails: %s", ([name, step]) => {
-    const { seen, layer } = collecting()
-    return Effect.gen(function* () {
-      const exit = yield* Effect.flatMap(TokenCache.TokenCache, (cache) => cache.get()).pipe(
-        Effect.tapCause((cause) => Effect.logError("failed", cause)),
-        Effect.withSpan("caller"),
-        Effect.exit,
-        Effect.provide(
-          TokenCache.layer.pipe(
-            Layer.provide([
-              scripted(step).layer,
-              SecretProvider.layerStatic(credentials),
-              RetryPolicy.layer(RetryPolicy.none)
-            ])
+/** Clients that throw or die with the request, on which they are given. */
+const dying: ReadonlyArray<readonly [string, (client: HttpClient.HttpClient) => HttpClient.HttpClient]> = [
+  [
+    "throws in mapRequestInput",
+    HttpClient.mapRequestInput((request) => {
+      throw brokenBy(request)
+    })
+  ],
+  [
+    "throws in mapRequest",
+    HttpClient.mapRequest((request) => {
+      throw brokenBy(request)
+    })
+  ],
+  [
+    "throws when it is called",
+    () =>
+      HttpClient.make((request) => {
+        throw brokenBy(request)
+      })
+  ],
+  ["dies", () => HttpClient.make((request) => Effect.die(brokenBy(request)))],
+  [
+    "dies after a failure",
+    () =>
+      HttpClient.make((request) =>
+        Effect.failCause(
+          Cause.combine(
+            Cause.fail(
+              new HttpClientError.HttpClientError({
+                reason: new HttpClientError.TransportError({ request, cause: brokenBy(request) })
+              })
+            ),
+            Cause.die(brokenBy(request))
           )
         )
       )
-      assert.isTrue(Exit.isFailure(exit))
-      const error = yield* Effect.flip(exit)
+  ],
+  [
+    "fails with what is not an HttpClientError",
+    () => HttpClient.make((request) => Effect.fail(brokenBy(request) as unknown as HttpClientError.HttpClientError))
+  ]
+]
+
+const brokenBy = (request: HttpClientRequest.HttpClientRequest) =>
+  Object.assign(new TypeError(`cannot send ${secret}\n    at ${secret} (/${secret}:1:1)`), {
+    request,
+    body: request.body._tag === "Uint8Array" ? new TextDecoder().decode(request.body.body) : "",
+    headers: { ...request.headers }
+  })
+
+const cacheOver = (client: HttpClient.HttpClient) =>
+  TokenCache.layer.pipe(
+    Layer.provide([
+      Layer.succeed(HttpClient.HttpClient, client),
+      SecretProvider.layerStatic(credentials),
+      RetryPolicy.layer(RetryPolicy.none)
+    ])
+  )
+
+const tokenOf = (client: HttpClient.HttpClient) =>
+  observe(Effect.flatMap(TokenCache.TokenCache, (cache) => cache.get()).pipe(Effect.provide(cacheOver(client))))
+
+describe("secret and token show nowhere", () => {
+  it.effect.each<readonly [string, HttpClient.HttpClient]>([
+    ...failingTokenRequests.map(([name, step]) => [name, scripted(step).client] as const),
+    ...dying.map(([name, on]) => [`a client that ${name}`, on(scripted(ok).client)] as const)
+  ])("when the token request fails: %s", ([name, client]) =>
+    Effect.gen(function* () {
+      const observed = yield* tokenOf(client)
+      assert.isTrue(Exit.isFailure(observed.exit))
+      const error = yield* Effect.flip(observed.exit)
       assert.instanceOf(error, TokenError.TokenError)
       search(error, name)
-      search(exit, name)
-      search(Schema.encodeSync(TokenError.TokenError)(error as TokenError.TokenError), name)
-      search(Schema.encodeSync(Schema.toCodecJson(TokenError.TokenError))(error as TokenError.TokenError), name)
-      assert.isAbove(seen.length, 2)
-      for (const thing of seen) search(thing, `${name}, logs and spans`)
-    }).pipe(Effect.provide(layer))
-  })
+      search(Schema.encodeSync(TokenError.TokenError)(error), name)
+      search(Schema.encodeSync(Schema.toCodecJson(TokenError.TokenError))(error), name)
+      searchTelemetry(observed, name)
+    })
+  )
+
+  it.effect("when IMS grants a scope that is the secret", () =>
+    Effect.gen(function* () {
+      const step = json({ access_token: token, token_type: "Bearer", scope: secret })
+      const observed = yield* tokenOf(scripted(step).client)
+      assert.notInclude((yield* observed.exit).scopes, "secret")
+      search(yield* observed.exit, "a token")
+      for (const thing of [...observed.seen, ...Object.values(observed.exported)]) search(thing, "logs and spans")
+    })
+  )
+
+  it.effect("when the caller is interrupted, and the client dies of that", () =>
+    Effect.gen(function* () {
+      const client = HttpClient.make((request) => Effect.onInterrupt(Effect.never, () => Effect.die(brokenBy(request))))
+      const asked = TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform }).pipe(
+        Effect.provideService(HttpClient.HttpClient, client)
+      )
+      const { seen, exit, exported } = yield* observe(Effect.timeoutOption(asked, "1 second")).pipe(
+        Effect.forkChild,
+        Effect.tap(() => TestClock.adjust("1 second")),
+        Effect.flatMap(Fiber.join)
+      )
+      for (const thing of [...seen, exit, ...Object.values(exported)]) search(thing, "an interruption")
+    })
+  )
 
   it.effect.each<readonly [string, Step]>([
     ["401", echo(401)],
     ["500", echo(500)],
     ["not JSON", () => new Response(`Bearer ${token}`)],
     ["a lost connection", transportError("ECONNRESET")]
-  ])("when an API answers with %s", ([name, step]) => {
-    const { seen, layer } = collecting()
-    return Effect.gen(function* () {
-      const exit = yield* Users.me.pipe(
-        Effect.tapCause((cause) => Effect.logError("failed", cause)),
-        Effect.exit,
+  ])("when an API answers with %s", ([name, step]) =>
+    Effect.gen(function* () {
+      const observed = yield* observe(
         Effect.provide(
+          Users.me,
           ITwin.layer.pipe(Layer.provide([scripted(ok, step).layer, SecretProvider.layerStatic(credentials)]))
         )
       )
-      assert.isTrue(Exit.isFailure(exit))
-      search(yield* Effect.flip(exit), name)
-      for (const thing of seen) search(thing, `${name}, logs and spans`)
-    }).pipe(Effect.provide(layer))
-  })
+      assert.isTrue(Exit.isFailure(observed.exit))
+      search(yield* Effect.flip(observed.exit), name)
+      searchTelemetry(observed, name)
+    })
+  )
 
   it.effect("in credentials, token, cache and client", () =>
     Effect.gen(function* () {

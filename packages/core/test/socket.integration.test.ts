@@ -3,21 +3,22 @@ import type { ServerResponse } from "node:http"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Environment, ITwin, ITwinHttpClient, RetryPolicy, SecretProvider, TokenCache } from "@effect-itwin/core"
-import { Duration, Effect, Layer } from "effect"
-import { FetchHttpClient } from "effect/http"
+import { Deferred, Duration, Effect, Fiber, Layer } from "effect"
+import { FetchHttpClient, HttpClientRequest } from "effect/http"
 import { listen, token } from "./server.ts"
 import { credentials } from "./support.ts"
 
 const layerFor = (
   url: string,
   client: typeof FetchHttpClient.layer,
-  environment = Environment.custom({ tokenEndpoint: `${url}/connect/token`, apiBaseUrl: url })
+  environment = Environment.custom({ tokenEndpoint: `${url}/connect/token`, apiBaseUrl: url }),
+  options: ITwinHttpClient.Options = {}
 ) =>
-  ITwin.layerWith({}).pipe(
+  ITwin.layerWith(options).pipe(
     Layer.provide([
       client,
       SecretProvider.layerStatic(credentials),
-      RetryPolicy.layer(RetryPolicy.make({ attempts: 1, attemptTimeout: Duration.millis(500) })),
+      RetryPolicy.layer(RetryPolicy.make({ attempts: 1, attemptTimeout: Duration.seconds(2) })),
       Environment.layer(environment)
     ])
   )
@@ -37,28 +38,145 @@ describe.each([
           response.writeHead(status, { location: `${other.url}/connect/token` }).end()
         })
         const error = yield* Effect.flip(Effect.provide(getToken, layerFor(ims.url, client)))
-        assert.deepInclude(error.reason, { _tag: "RedirectRefused", followed: false })
+        assert.deepInclude(error._tag === "ConfigError" ? error : error.reason, {
+          _tag: "RedirectRefused",
+          followed: false
+        })
         assert.strictEqual(other.requests.length, 0)
         assert.strictEqual(ims.requests.length, 1)
       }
     })
   )
 
-  it.live("an API redirect to another origin loses the token", () =>
+  it.live("returns a redirect of an API, and sends nothing on, when it leads to an origin that is not listed", () =>
+    Effect.gen(function* () {
+      for (const status of [301, 302, 303, 307, 308]) {
+        const other = yield* listen((_request, response) => response.end("file"))
+        const ims = yield* listen((request, response) =>
+          request.url === "/connect/token"
+            ? token(response)
+            : response.writeHead(status, { location: `${other.url}/file` }).end("moved")
+        )
+        const [answer, text] = yield* Effect.gen(function* () {
+          const api = yield* ITwinHttpClient.ITwinHttpClient
+          const answer = yield* api.execute(HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post("/x"), { a: 1 }))
+          return [answer, yield* answer.text] as const
+        }).pipe(Effect.provide(layerFor(ims.url, client)))
+        assert.strictEqual(answer.status, status)
+        assert.strictEqual(answer.headers.location, `${other.url}/file`)
+        assert.strictEqual(text, "moved")
+        assert.strictEqual(ims.requests[1]?.authorization, "Bearer fake.token")
+        assert.strictEqual(other.requests.length, 0)
+      }
+    })
+  )
+
+  it.live("follows a redirect of an API with token and body when it leads to a listed origin", () =>
     Effect.gen(function* () {
       const other = yield* listen((_request, response) => response.end("file"))
       const ims = yield* listen((request, response) =>
-        request.method === "POST" ? token(response) : response.writeHead(302, { location: `${other.url}/file` }).end()
+        request.url === "/connect/token"
+          ? token(response)
+          : response.writeHead(307, { location: `${other.url}/file?a=b%20c` }).end("moved")
       )
-      const response = yield* Effect.flatMap(ITwinHttpClient.ITwinHttpClient, (api) => api.get("/storage")).pipe(
-        Effect.provide(layerFor(ims.url, client))
+      const text = yield* Effect.gen(function* () {
+        const api = yield* ITwinHttpClient.ITwinHttpClient
+        const answer = yield* api.execute(HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post("/x"), { a: 1 }))
+        return yield* answer.text
+      }).pipe(Effect.provide(layerFor(ims.url, client, undefined, { origins: [other.url] })))
+      assert.strictEqual(text, "file")
+      assert.deepStrictEqual(other.requests, [
+        { path: "/file?a=b%20c", authorization: "Bearer fake.token", body: '{"a":1}' }
+      ])
+    })
+  )
+
+  it.live("sends the API's own host when a caller sets Host", () =>
+    Effect.gen(function* () {
+      const hosts: Array<string | undefined> = []
+      const ims = yield* listen((request, response) => {
+        if (request.url === "/connect/token") return token(response)
+        hosts.push(request.headers.host)
+        response.end()
+      })
+      yield* Effect.gen(function* () {
+        const api = yield* ITwinHttpClient.ITwinHttpClient
+        yield* api.get("/x", { headers: { Host: "evil.example" } })
+      }).pipe(
+        Effect.provide(
+          layerFor(ims.url, client).pipe(
+            Layer.provide(Layer.succeed(FetchHttpClient.RequestInit, { headers: { host: "evil.example" } }))
+          )
+        )
       )
-      assert.strictEqual(ims.requests[1]?.authorization, "Bearer fake.token")
-      assert.strictEqual(yield* response.text, "file")
+      assert.deepStrictEqual(hosts, [new URL(ims.url).host])
+    })
+  )
+
+  it.live("does not use undici options that a caller provides around an API call", () =>
+    Effect.gen(function* () {
+      const ims = yield* listen((request, response) =>
+        request.url === "/connect/token" ? token(response) : response.end()
+      )
+      yield* Effect.gen(function* () {
+        const api = yield* ITwinHttpClient.ITwinHttpClient
+        yield* api.get("/x").pipe(Effect.provideService(NodeHttpClient.UndiciOptions, { query: { evil: "1" } }))
+      }).pipe(Effect.provide(layerFor(ims.url, client)))
       assert.deepStrictEqual(
-        other.requests.map((request) => request.authorization),
-        [undefined]
+        ims.requests.map(({ path }) => path),
+        ["/connect/token", "/x"]
       )
+    })
+  )
+
+  it.live("closes the connection when the caller of an API is interrupted", () =>
+    Effect.gen(function* () {
+      const arrived = yield* Deferred.make<void>()
+      const closed = yield* Deferred.make<void>()
+      const ims = yield* listen((request, response) => {
+        if (request.url === "/connect/token") return token(response)
+        response.on("close", () => Deferred.doneUnsafe(closed, Effect.void))
+        Deferred.doneUnsafe(arrived, Effect.void)
+      })
+      yield* Effect.gen(function* () {
+        const api = yield* ITwinHttpClient.ITwinHttpClient
+        const fiber = yield* Effect.forkChild(api.get("/x"))
+        yield* Deferred.await(arrived)
+        yield* Fiber.interrupt(fiber)
+        yield* Deferred.await(closed)
+      }).pipe(Effect.provide(layerFor(ims.url, client)))
+    })
+  )
+
+  it.live("fails an API call when the response, or the rest of it, does not come in time", () =>
+    Effect.gen(function* () {
+      const ims = yield* listen((request, response) => {
+        if (request.url === "/connect/token") return token(response)
+        if (request.url === "/stall") response.writeHead(200).write("a")
+      })
+      const messages = yield* Effect.gen(function* () {
+        const api = yield* ITwinHttpClient.ITwinHttpClient
+        const silent = yield* Effect.flip(api.get("/silent"))
+        const stalled = yield* Effect.flip(Effect.flatMap(api.get("/stall"), ({ text }) => text))
+        return [silent.message, stalled.message]
+      }).pipe(Effect.provide(layerFor(ims.url, client, undefined, { timeout: "300 millis" })))
+      assert.include(messages[0], "the API sent no response for 0.3 s")
+      assert.include(messages[1], "the API sent nothing of the rest of its response for 0.3 s")
+    })
+  )
+
+  it.live("returns a 401 of an API when its body breaks off", () =>
+    Effect.gen(function* () {
+      const ims = yield* listen((request, response) => {
+        if (request.url === "/connect/token") return token(response)
+        response.writeHead(401, { "content-length": "100" }).write('{"error":')
+        return setTimeout(() => response.socket?.destroy(), 20)
+      })
+      const answer = yield* Effect.gen(function* () {
+        const api = yield* ITwinHttpClient.ITwinHttpClient
+        return yield* api.get("/x")
+      }).pipe(Effect.provide(layerFor(ims.url, client)))
+      assert.strictEqual(answer.status, 401)
     })
   )
 

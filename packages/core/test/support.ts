@@ -3,7 +3,7 @@ import { ClientCredentials } from "@effect-itwin/core"
 import { Effect, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 
-export const secret = "fake-secret-Ab+Cd/Ef=&g é"
+export const secret = "fake-secret-Ab+Cd/Ef=&g ~"
 
 export const credentials = new ClientCredentials.ClientCredentials({
   clientId: "service-Ab12",

@@ -100,6 +100,8 @@ export interface DefaultAzure {
 }
 
 /**
+ * One choice of what a program shows to Azure.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -136,6 +138,8 @@ export interface TokenOptions {
 }
 
 /**
+ * Chooses the managed identity: the system-assigned one, or a user-assigned one by its client id.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -145,6 +149,8 @@ export const managedIdentity = (options?: { readonly clientId?: string | undefin
 })
 
 /**
+ * Chooses a workload identity; what is not given comes from the variables of the AKS webhook.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -154,6 +160,8 @@ export const workloadIdentity = (options?: Omit<WorkloadIdentity, "_tag">): Work
 })
 
 /**
+ * Chooses an app at Entra ID with its secret.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -163,6 +171,8 @@ export const clientSecret = (options: Omit<ClientSecret, "_tag">): ClientSecret 
 })
 
 /**
+ * Chooses an app at Entra ID with its certificate.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -172,6 +182,8 @@ export const clientCertificate = (options: Omit<ClientCertificate, "_tag">): Cli
 })
 
 /**
+ * Chooses the login of the Azure CLI.
+ *
  * @category constructors
  * @since 0.1.0
  */
@@ -181,6 +193,8 @@ export const azureCli = (options?: { readonly tenantId?: string | undefined }): 
 })
 
 /**
+ * Chooses `DefaultAzureCredential` of the SDK, which tries several places in turn.
+ *
  * @category constructors
  * @since 0.1.0
  */

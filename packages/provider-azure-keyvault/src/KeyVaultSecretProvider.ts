@@ -2,13 +2,13 @@
  * Credentials from secrets of an Azure Key Vault, read with the real Azure SDK, which is loaded at the first read.
  *
  * Each read asks the vault, so a rotated secret is seen at the next token request; reads at the same time share one.
- * The SDK's own retries are off. Instead: up to 4 attempts of 4 s each, 9 s in all, for a vault that throttles, fails
- * or does not answer. Every failure is a `SecretProviderError` that says what to do.
+ * The SDK's own retries are off. Instead: up to 4 attempts of 4 s each, 9 s in all, for a vault, Entra ID or metadata
+ * service that throttles, fails or does not answer. Every failure is a `SecretProviderError` that says what to do.
  *
  * **Gotchas**
  *
- * `layer` never fails to build: options that are wrong are `Misconfigured` at each read. No error of the SDK is
- * attached or quoted, because they hold the secret and the token.
+ * Invalid options are programming errors: building `layer` dies with a `RangeError` that names the option. No error of
+ * the SDK is attached or quoted, because they hold the secret and the token.
  *
  * **Example** (A secret that is named, an id that is known)
  *
@@ -44,21 +44,33 @@
  *
  * @since 0.1.0
  */
+import * as RetryPolicy from "@effect-itwin/core/RetryPolicy"
 import { SecretProvider } from "@effect-itwin/core/SecretProvider"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
+import * as Cache from "effect/Cache"
 import * as Config from "effect/Config"
 import * as ConfigProvider from "effect/ConfigProvider"
-import type * as Duration from "effect/Duration"
+import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { makeExpiryWarning } from "./internal/expiry.ts"
 import { makeReader } from "./internal/reader.ts"
-import { retryOf } from "./internal/retry.ts"
-import { checkVaultUrl, isMisconfigured, misconfigured, provider, settingsOf } from "./internal/settings.ts"
-import { makeSharedFlight } from "./internal/sharedFlight.ts"
+import {
+  expectedClientId,
+  expectedName,
+  expectedVersion,
+  isClientId,
+  isSecretName,
+  isVersion,
+  provider,
+  settingsOf
+} from "./internal/settings.ts"
 import { readCredentials } from "./internal/values.ts"
+import { checkVaultUrl } from "./internal/vaultUrl.ts"
 import * as KeyVaultCredential from "./KeyVaultCredential.ts"
 import { TestTransport } from "./TestTransport.ts"
 
@@ -74,25 +86,8 @@ export interface SecretRef {
 }
 
 /**
- * How often and how long a read is tried.
+ * Names the vault, what this program shows to it, and how often it is asked.
  *
- * @category models
- * @since 0.1.0
- */
-export interface Retry {
-  /** Attempts in all, the first included: 4. A whole number from 1 on. */
-  readonly attempts: number
-  /** The limit of one attempt, which aborts the call: 4 s. For the Azure CLI and `DefaultAzureCredential`: the whole. */
-  readonly attemptTimeout: Duration.Duration
-  /** The limit of a read with all its attempts and pauses: 9 s, to end before the token request gives up on it. */
-  readonly totalTimeout: Duration.Duration
-  /** The pause before the second attempt: 500 ms. It doubles, is jittered, and is twice as long for a 429. */
-  readonly baseDelay: Duration.Duration
-  /** A `Retry-After` up to this is waited for: 4 s. A longer one fails at once, with it. */
-  readonly maxRetryAfter: Duration.Duration
-}
-
-/**
  * @category models
  * @since 0.1.0
  */
@@ -109,8 +104,12 @@ export interface VaultOptions {
    * what `ITWIN_KEY_VAULT_CREDENTIAL` names, read through `Config`.
    */
   readonly credential?: KeyVaultCredential.KeyVaultCredential | KeyVaultCredential.TokenCredential | undefined
-  /** What is not given is as in {@link Retry}. */
-  readonly retry?: { readonly [K in keyof Retry]?: Retry[K] | undefined } | undefined
+  /**
+   * How often and how long a read is tried. What is not given is: 4 attempts of 4 s each, which are then aborted, 9 s in
+   * all, so that a read ends before the token request gives up on it, pauses from 500 ms on, `Retry-After` up to 4 s. For
+   * the Azure CLI and `DefaultAzureCredential`, one attempt may take all the time.
+   */
+  readonly retry?: RetryPolicy.Options | undefined
 }
 
 /**
@@ -122,7 +121,7 @@ export interface VaultOptions {
  */
 export type Ids =
   | {
-      /** The id itself, which is no secret, or the secret that holds it. */
+      /** The id itself, which is not a secret, or the secret that holds it. */
       readonly clientId: { readonly literal: string } | SecretRef
       /** The *name* of the secret, never its value. */
       readonly clientSecret: string | SecretRef
@@ -136,27 +135,71 @@ export type Ids =
     }
 
 /**
+ * Names the vault, and the secrets in it.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Options = VaultOptions & Ids
 
+const defaultRetry = RetryPolicy.make({
+  attempts: 4,
+  attemptTimeout: "4 seconds",
+  totalTimeout: "9 seconds",
+  baseDelay: "500 millis",
+  maxRetryAfter: "4 seconds"
+})
+
 const fail = (reason: SecretProviderError.SecretProviderErrorReason) =>
   new SecretProviderError.SecretProviderError({ reason })
 
-/** Read anew until it succeeds, from the `ConfigProvider` of the build. A `ConfigError` may quote a value: dropped. */
+/** Read again until it succeeds, from the `ConfigProvider` of the build. A `ConfigError` may quote a value: dropped. */
 const configuredCredential = (config: ConfigProvider.ConfigProvider) =>
   // Suspended, since `parse` looks into its source at once.
   Effect.suspend(() => KeyVaultCredential.config.parse(config)).pipe(
     Effect.mapError(() =>
       fail(
-        misconfigured(
-          "ITWIN_KEY_VAULT_CREDENTIAL",
-          `Set it to one of ${KeyVaultCredential.names.join(", ")}, together with the AZURE_ variables which that one needs; or give the option credential.`
-        )
+        new SecretProviderError.Misconfigured({
+          provider,
+          secretName: "ITWIN_KEY_VAULT_CREDENTIAL",
+          advice: `Set it to one of ${KeyVaultCredential.names.join(", ")}, together with the AZURE_ variables which that one needs; or give the option credential.`
+        })
       )
     )
   )
+
+/**
+ * Shares a read among those who ask at the same time, until the scope closes. It runs with the services of the layer's
+ * build, and is aborted when nobody waits for it any more.
+ */
+const shared = Effect.fnUntraced(function* <A>(
+  read: Effect.Effect<A, SecretProviderError.SecretProviderError>,
+  host: string
+) {
+  const context = yield* Effect.context<never>()
+  const closed = yield* Deferred.make<never, SecretProviderError.SecretProviderError>()
+  yield* Effect.addFinalizer(() =>
+    Deferred.fail(
+      closed,
+      fail(
+        new SecretProviderError.Unavailable({
+          provider,
+          secretName: host,
+          advice: "The layer of the provider was closed."
+        })
+      )
+    )
+  )
+  const untilClosed = Effect.raceFirst(Deferred.await(closed), read)
+  const cache = yield* Cache.make({
+    // `Cache` would run it with the services of the first caller.
+    lookup: (_host: string) => Effect.updateContext(untilClosed, (_: Context.Context<never>) => context),
+    capacity: 1,
+    // Neither a secret nor a failure is kept.
+    timeToLive: Duration.zero
+  })
+  return Cache.get(cache, host)
+})
 
 /**
  * Reads the credentials from the vault.
@@ -164,8 +207,8 @@ const configuredCredential = (config: ConfigProvider.ConfigProvider) =>
  * **Details**
  *
  * `version` and `expiresAt` of the client secret reach the `ClientCredentials`. A secret that expires within 30 days is
- * warned about once a day. One trailing newline is dropped; a value that is blank, or padded with other white space, is
- * `InvalidSecret`. All services, the logger and clock included, are those of the layer's build.
+ * warned about once a day. One trailing newline is dropped; text that then is not a client id or a client secret (see
+ * `ClientCredentials`) is `InvalidSecret`. All services, the logger and clock included, are those of the layer's build.
  *
  * | reason                  | when                                                                                        |
  * | ----------------------- | ------------------------------------------------------------------------------------------- |
@@ -173,10 +216,11 @@ const configuredCredential = (config: ConfigProvider.ConfigProvider) =>
  * | `AccessDenied`          | no role or access policy; the firewall; Entra ID refuses the credential; wrong tenant       |
  * | `Disabled`              | the newest version is disabled, or the one that was named                                   |
  * | `CredentialUnavailable` | no identity here: says which were tried                                                     |
- * | `Throttled`             | 429 to the end, with `retryAfter` if the vault said one                                     |
- * | `Unavailable`           | 5xx, no connection, no answer: of the vault, Entra ID or the metadata service               |
- * | `InvalidSecret`         | blank, padded, no client id, no JSON                                                        |
- * | `Misconfigured`         | the options; no Key Vault at `vaultUrl`; a credential that can't be made from its settings  |
+ * | `Throttled`             | 429 to the end, of the vault, Entra ID or the metadata service; with `retryAfter` if stated |
+ * | `Unavailable`           | 5xx, no connection, no answer, a proxy's page: of the same three                            |
+ * | `InvalidSecret`         | blank, padded, UTF-16, not a client id, not JSON; another secret than the one asked for     |
+ * | `Misconfigured`         | not a Key Vault at `vaultUrl`; a credential that can't be made from its settings            |
+ * | `Defect`                | a given `TokenCredential` or this package threw an error of the language, as a `TypeError`  |
  *
  * @category layers
  * @since 0.1.0
@@ -186,9 +230,7 @@ export const layer = (options: Options): Layer.Layer<SecretProvider> =>
     SecretProvider,
     Effect.gen(function* () {
       const settings = settingsOf(options)
-      if (isMisconfigured(settings)) return { credentials: Effect.fail(fail(settings)) }
-      const retry = retryOf(options.retry)
-      if (isMisconfigured(retry)) return { credentials: Effect.fail(fail(retry)) }
+      const retry = RetryPolicy.make(options.retry ?? {}, defaultRetry)
       const transport = yield* TestTransport
       const config = yield* ConfigProvider.ConfigProvider
       const { credential } = options
@@ -199,21 +241,24 @@ export const layer = (options: Options): Layer.Layer<SecretProvider> =>
         choice: credential === undefined ? configuredCredential(config) : Effect.succeed(credential)
       })
       const warn = makeExpiryWarning()
-      const credentials = yield* makeSharedFlight(
-        reading((read) => readCredentials(settings, read, warn), settings.host),
-        fail(
-          new SecretProviderError.Unavailable({
-            provider,
-            secretName: settings.host,
-            advice: "The layer of the provider was closed."
-          })
+      return {
+        credentials: yield* shared(
+          reading((read) => readCredentials(settings, read, warn)),
+          settings.host
         )
-      )
-      return { credentials }
+      }
     })
   )
 
 const optional = (name: string) => Config.map(Config.option(Config.NonEmptyString(name)), Option.getOrUndefined)
+
+/** A variable that need not be set. Its value is not quoted: people put the secret where its name belongs. */
+const optionalText = (isValid: (text: string) => boolean, expected: string) =>
+  Schema.UndefinedOr(
+    Schema.String.check(Schema.makeFilter((text) => (isValid(text) ? undefined : `Expected ${expected}`)))
+  )
+
+const Name = optionalText(isSecretName, expectedName)
 
 const Variables = Schema.Struct({
   ITWIN_KEY_VAULT_URL: Schema.String.check(
@@ -222,11 +267,11 @@ const Variables = Schema.Struct({
       return expected === undefined ? undefined : `Expected ${expected}`
     })
   ),
-  ITWIN_KEY_VAULT_CLIENT_ID: Schema.UndefinedOr(Schema.String),
-  ITWIN_KEY_VAULT_CLIENT_ID_NAME: Schema.UndefinedOr(Schema.String),
-  ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: Schema.UndefinedOr(Schema.String),
-  ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION: Schema.UndefinedOr(Schema.String),
-  ITWIN_KEY_VAULT_JSON_NAME: Schema.UndefinedOr(Schema.String)
+  ITWIN_KEY_VAULT_CLIENT_ID: optionalText(isClientId, expectedClientId),
+  ITWIN_KEY_VAULT_CLIENT_ID_NAME: Name,
+  ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: Name,
+  ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION: optionalText(isVersion, expectedVersion),
+  ITWIN_KEY_VAULT_JSON_NAME: Name
 }).check(
   Schema.makeFilter((variables) => {
     const ids = [variables.ITWIN_KEY_VAULT_CLIENT_ID, variables.ITWIN_KEY_VAULT_CLIENT_ID_NAME]
@@ -297,8 +342,8 @@ export const config: Config.Config<Options> = Config.all({
 )
 
 /**
- * Reads the credentials from the vault that {@link config} names. Variables that are missing, or contradict each other,
- * fail the build.
+ * Reads the credentials from the vault that {@link config} names. Variables that are missing, invalid, or contradict each
+ * other, fail the build with a `ConfigError`.
  *
  * @category layers
  * @since 0.1.0

@@ -1,12 +1,12 @@
 /**
  * For tests only: what leads the Azure SDK to a fake, and the switches of the SDK that make it less safe.
  *
- * It is no part of the package's index, and nothing but code that imports this module can set it: no option of
- * `KeyVaultSecretProvider`, no JSON and no variable.
+ * The package's index does not export it. Only code that imports this module can set it: no option of
+ * `KeyVaultSecretProvider`, no JSON and no variable can.
  *
  * **Gotchas**
  *
- * With {@link TestTransport} `trustAnyChallenge`, whoever answers at `vaultUrl` chooses what token it is sent. Never
+ * With {@link TestTransport} `trustAnyChallenge`, the server at `vaultUrl` chooses what token it is sent. Never
  * provide it in a program that has a real credential.
  *
  * @since 0.1.0
@@ -16,6 +16,8 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 
 /**
+ * Says what the Azure SDK talks to, and what it trusts there.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -106,7 +106,7 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
     ["a denied request", (_) => _.deny("ForbiddenByRbac"), "AccessDenied", "Key Vault Secrets User"],
     ["a disabled secret", (_) => _.disableVersion(name), "Disabled", "newest version is disabled"],
     ["a truncated 200", (_) => _.script([Fault.always(Fault.truncate)]), "Unavailable", "cut short"],
-    ["a break amid the body", (_) => _.script([Fault.always(Fault.resetAmidBody)]), "Unavailable", "127.0.0.1"],
+    ["a break within the body", (_) => _.script([Fault.always(Fault.resetAmidBody)]), "Unavailable", "127.0.0.1"],
     [
       "a vault that does not answer",
       (_) => _.script([Fault.always(Fault.hang)]),
@@ -138,7 +138,7 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
       "a metadata service that fails",
       (_) => _.script([Fault.always(Fault.html(500, secret))], "metadata"),
       "Unavailable",
-      "The metadata service answered 500"
+      "The metadata service returned 500"
     ],
     [
       "a metadata service that limits the rate",

@@ -5,7 +5,7 @@ import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provid
 import * as TestTransport from "@effect-itwin/provider-azure-keyvault/TestTransport"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
 import { FakeIms, FakeKeyVault, Fault, SecretProviderContract } from "@effect-itwin/testing"
-import { ConfigProvider, DateTime, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
+import { Cause, ConfigProvider, DateTime, Duration, Effect, Exit, Fiber, Layer, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   credentialOf,
@@ -20,6 +20,12 @@ import {
   settle,
   whileTimePasses
 } from "./support.ts"
+
+/** What building the layer dies of. */
+const defectOf = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
+  Effect.scoped(Effect.exit(Layer.build(layer))).pipe(
+    Effect.map((exit) => (Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined))
+  )
 
 const backend = (
   layer: ReturnType<typeof provider>,
@@ -126,10 +132,78 @@ describe("KeyVaultSecretProvider reads", () => {
         yield* vault.setSecret(name, secret + newline)
         assert.strictEqual(Redacted.value((yield* Effect.provide(read, provider())).clientSecret), secret)
       }
-      for (const value of [`${secret}\n\n`, ` ${secret}`, `${secret} `, "\n", " ", ""]) {
+      for (const value of [
+        `${secret}\n\n`,
+        ` ${secret}`,
+        `${secret} `,
+        "\n",
+        " ",
+        "",
+        `${secret}é`,
+        secret.repeat(57)
+      ]) {
         yield* vault.setSecret(name, value)
         assert.strictEqual((yield* Effect.provide(reason, provider()))._tag, "InvalidSecret")
       }
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([
+    ["UTF-16 text with a byte order mark", `\uFEFF${secret}`],
+    ["UTF-16 text that was uploaded as bytes", `${[...secret].join("\0")}\0`]
+  ] as const)("fails with InvalidSecret and advice when the value is %s", ([, value]) =>
+    Effect.gen(function* () {
+      yield* (yield* FakeKeyVault.FakeKeyVault).setSecret(name, value)
+      const error = yield* Effect.provide(reason, provider())
+      assert.strictEqual(error._tag, "InvalidSecret")
+      assert.include(error.message, "The value is UTF-16 text")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect.each([
+    ["another secret", "other", undefined],
+    ["another version than the named one", name, "0123456789abcdef0123456789abcdef"]
+  ] as const)("fails with InvalidSecret and advice when the vault returns the id of %s", ([, other, version]) =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const stored = yield* vault.setSecret(name, secret)
+      const id = `https://fake-vault.vault.azure.net/secrets/${other}/${version ?? stored}`
+      yield* vault.script([Fault.always(Fault.fields({ id }))])
+      const clientSecret = { secret: name, version: version === undefined ? undefined : stored }
+      const ids = { clientId: { literal: "service-1" }, clientSecret }
+      const error = yield* Effect.provide(reason, provider(undefined, ids))
+      assert.strictEqual(error._tag, "InvalidSecret")
+      assert.include(error.message, "returned another secret, or another version, than the one asked for")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("returns a secret whose name the vault writes in other letters", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      const version = yield* vault.setSecret(name, secret)
+      const id = `https://fake-vault.vault.azure.net/secrets/${name.toUpperCase()}/${version}`
+      yield* vault.script([Fault.always(Fault.fields({ id }))])
+      assert.strictEqual((yield* Effect.provide(read, provider())).version, version)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("fails with Disabled and advice when the vault returns a secret that is not enabled", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      yield* vault.script([Fault.always(Fault.fields({ attributes: { enabled: false } }))])
+      const error = yield* Effect.provide(reason, provider())
+      assert.strictEqual(error._tag, "Disabled")
+      assert.include(error.message, "Enable it, or store a new version.")
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("runs with the services of the layer's build, not those of the first caller", () =>
+    Effect.gen(function* () {
+      yield* (yield* FakeKeyVault.FakeKeyVault).setSecret(name, secret)
+      const [own, caller] = [logged(), logged()]
+      yield* Effect.provide(read, caller.layer).pipe(Effect.provide(provider().pipe(Layer.provide(own.layer))))
+      assert.deepStrictEqual([own.lines.length, caller.lines.length], [1, 0])
     }).pipe(Effect.provide(fresh))
   )
 
@@ -144,7 +218,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("with one call for all who ask at the same time, and another for who asks after it", () =>
+  it.effect("with one call for all concurrent readers, and another for a later reader", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -184,7 +258,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("no more when its layer is closed, and says so to who waits", () =>
+  it.effect("fails pending and later reads when the layer is closed", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.script([Fault.always(Fault.hang)])
@@ -217,7 +291,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     ["503", Fault.html(503, "Service unavailable")],
     ["500", Fault.respond({ status: 500, body: { error: { code: "InternalServerError", message: "x" } } })],
     ["a reset", Fault.reset],
-    ["a reset amid the body", Fault.resetAmidBody],
+    ["a reset within the body", Fault.resetAmidBody],
     ["a truncated answer", Fault.truncate],
     ["a timeout", Fault.hang],
     ["a stalled body", Fault.stall]
@@ -281,7 +355,7 @@ describe("KeyVaultSecretProvider tries again", () => {
       yield* vault.script([Fault.always(Fault.hang)])
       const error = yield* whileTimePasses(Effect.provide(reason, provider()))
       assert.strictEqual(error._tag, "Unavailable")
-      assert.include(error.message, "fake-vault.vault.azure.net gave no answer within 4s")
+      assert.include(error.message, "fake-vault.vault.azure.net gave no answer within 4 s")
       yield* settle
       const reads = (yield* vault.journal).slice(1)
       assert.strictEqual(reads.length, 2)
@@ -326,7 +400,7 @@ describe("KeyVaultSecretProvider tries again", () => {
       yield* vault.script([Fault.times(Fault.html(503, "x"), 2)])
       const token = Redacted.value(yield* vault.issueToken())
       let asked = 0
-      // The SDK goes by the machine's clock, and renews from two minutes before the end.
+      // The SDK uses the machine's clock, and renews from two minutes before the end.
       const soon = Date.now() + 60_000
       const credential = {
         getToken: () =>
@@ -354,7 +428,7 @@ describe("KeyVaultSecretProvider tries again", () => {
             provider(() => ({ retry }))
           )
         )
-        assert.include(error.message, "gave no answer within 4s")
+        assert.include(error.message, "gave no answer within 4 s")
         yield* settle
         assert.strictEqual((yield* vault.journal).length, 3)
       }).pipe(Effect.provide(fresh))
@@ -429,8 +503,18 @@ describe("KeyVaultSecretProvider says why", () => {
       "AccessDenied",
       "Key Vault Secrets User"
     ],
-    ["a bad request", (_) => _.script([Fault.always(Fault.html(400, secret))]), "Misconfigured", "answered 400"],
-    ["no vault there", (_) => _.script([Fault.always(Fault.html(404, secret))]), "Misconfigured", "Is it one?"],
+    [
+      "a bad request",
+      (_) => _.script([Fault.always(Fault.html(400, secret))]),
+      "Misconfigured",
+      "returned 400, which a Key Vault never does for a read. Check that vaultUrl is the URL of a Key Vault."
+    ],
+    [
+      "no vault there",
+      (_) => _.script([Fault.always(Fault.html(404, secret))]),
+      "Misconfigured",
+      "returned 404, which a Key Vault never does"
+    ],
     [
       "a redirect",
       (_) => _.script([Fault.always(Fault.redirect("https://evil.example/"))]),
@@ -477,7 +561,7 @@ describe("KeyVaultSecretProvider says why", () => {
       "an outage of Entra ID",
       (_) => _.script([Fault.always(Fault.html(503, secret))], "token"),
       "Unavailable",
-      "Entra ID answered 503"
+      "Entra ID returned 503"
     ],
     ["a rate limit of Entra ID", (_) => _.script([Fault.always(Fault.rateLimit(3))], "token"), "Throttled", "429"],
     [
@@ -644,15 +728,12 @@ describe("KeyVaultSecretProvider is configured", () => {
     "https://hsm.managedhsm.azure.net",
     "fake-vault",
     ""
-  ])("for no vault at %s", (vaultUrl) =>
+  ])("dies with a RangeError when the layer is built for no vault at %s", (vaultUrl) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      const error = yield* Effect.provide(
-        reason,
-        provider(() => ({ vaultUrl }))
-      )
-      assert.strictEqual(error._tag, "Misconfigured")
-      assert.strictEqual(error.secretName, "vaultUrl")
+      const defect = yield* defectOf(provider(() => ({ vaultUrl })))
+      assert.instanceOf(defect, RangeError)
+      assert.include(String(defect), "KeyVaultSecretProvider: vaultUrl must be ")
       assert.deepStrictEqual([yield* vault.journal, yield* vault.tokenRequests], [[], []])
     }).pipe(Effect.provide(fresh))
   )
@@ -662,7 +743,7 @@ describe("KeyVaultSecretProvider is configured", () => {
     ["https://MY-VAULT.vault.usgovcloudapi.net", false],
     ["https://vault.cloud.example", true],
     ["https://127.0.0.1:8443", true]
-  ] as const)("for a vault at %s, customDomain: %s", ([vaultUrl, customDomain]) =>
+  ] as const)("asks the vault at %s when customDomain is %s", ([vaultUrl, customDomain]) =>
     Effect.gen(function* () {
       // The fake finds no such host: so it was asked for.
       const error = yield* Effect.provide(
@@ -674,54 +755,37 @@ describe("KeyVaultSecretProvider is configured", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("with names and never with values, which it does not repeat", () =>
-    Effect.gen(function* () {
-      for (const [wrong, option] of [
-        [{ clientId: { literal: "service-1" }, clientSecret: secret }, "clientSecret"],
-        [{ clientId: { literal: secret }, clientSecret: name }, "clientId"],
-        [{ clientId: { secret }, clientSecret: name }, "clientId"],
-        [{ clientId: { literal: "service-1" }, clientSecret: { secret: name, version: secret } }, "clientSecret"],
-        [{ json: secret }, "json"]
-      ] as const) {
-        const error = yield* Effect.provide(reason, provider(undefined, wrong))
-        assert.strictEqual(error._tag, "Misconfigured")
-        assert.strictEqual(error.secretName, option)
-        assert.notInclude(JSON.stringify(error) + error.message, secret)
-      }
-    }).pipe(Effect.provide(fresh))
-  )
-
   it.effect.each<readonly [string, Record<string, unknown>]>([
     ["clientSecret", { clientSecret: undefined }],
     ["clientSecret", { clientSecret: null }],
     ["clientSecret", { clientSecret: { secret: undefined } }],
     ["clientSecret", { clientSecret: { secret: [secret] } }],
-    ["clientSecret", { clientSecret: { secret: name, version: null } }],
+    ["clientSecret.version", { clientSecret: { secret: name, version: null } }],
     ["clientId", { clientId: undefined }],
     ["clientId", { clientId: "service-abc" }],
     ["clientId", { clientId: secret }],
     ["clientId", { clientId: {} }],
-    ["clientId", { clientId: { literal: undefined } }],
-    ["clientId", { clientId: { literal: [secret] } }],
+    ["clientId.literal", { clientId: { literal: undefined } }],
+    ["clientId.literal", { clientId: { literal: [secret] } }],
     ["clientId", { clientId: { secret: undefined } }],
     ["json", { json: null }],
     ["vaultUrl", { vaultUrl: undefined }],
     ["credential", { credential: null }],
-    ["credential", { credential: "managed-identity" }]
-  ])("only with a %s of the right type, or else the read says so: %o", ([option, wrong]) =>
+    ["credential", { credential: "managed-identity" }],
+    ["clientSecret", { clientSecret: secret }],
+    ["clientSecret.version", { clientSecret: { secret: name, version: secret } }],
+    ["clientId.literal", { clientId: { literal: secret } }],
+    ["clientId", { clientId: { secret } }],
+    ["json", { json: secret }]
+  ])("dies with a RangeError about %s, which quotes no value, when the layer is built with %o", ([option, wrong]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const options = { vaultUrl: vault.vaultUrl, credential: credentialOf(vault), ...ids, ...wrong }
       // As from JavaScript, or after a `!` that was wrong.
-      const layer = KeyVaultSecretProvider.layer(options as KeyVaultSecretProvider.Options)
-      const error = yield* Effect.provide(
-        reason,
-        layer.pipe(Layer.provide(TestTransport.layer({ httpClient: vault.httpClient })))
-      )
-      assert.strictEqual(error._tag, "Misconfigured")
-      assert.strictEqual(error.secretName, option)
-      assert.notMatch(JSON.stringify(error) + error.message, /fake-secret|service-abc|undefined/)
-      assert.deepStrictEqual([yield* vault.journal, yield* vault.tokenRequests], [[], []])
+      const defect = yield* defectOf(KeyVaultSecretProvider.layer(options as KeyVaultSecretProvider.Options))
+      assert.instanceOf(defect, RangeError)
+      assert.include(String(defect), `KeyVaultSecretProvider: ${option} must be `)
+      assert.notMatch(String(defect), /fake-secret|service-abc|undefined/)
     }).pipe(Effect.provide(fresh))
   )
 
@@ -737,17 +801,21 @@ describe("KeyVaultSecretProvider is configured", () => {
     ["totalTimeout", Duration.negativeInfinity],
     ["baseDelay", Duration.millis(-1)],
     ["maxRetryAfter", Duration.millis(-1)]
-  ] as const)("never with a retry whose %s is %s", ([key, value]) =>
+  ] as const)("dies with a RangeError when the layer is built with a retry whose %s is %s", ([key, value]) =>
+    Effect.gen(function* () {
+      const defect = yield* defectOf(provider(() => ({ retry: { [key]: value } })))
+      assert.instanceOf(defect, RangeError)
+      assert.include(String(defect), `RetryPolicy: ${key} must be `)
+    }).pipe(Effect.provide(fresh))
+  )
+
+  it.effect("takes the limits of a retry as Effect takes durations", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      yield* vault.setSecret(name, secret)
-      const error = yield* Effect.provide(
-        reason,
-        provider(() => ({ retry: { [key]: value } }))
-      )
-      assert.strictEqual(error._tag, "Misconfigured")
-      assert.strictEqual(error.secretName, `retry.${key}`)
-      assert.deepStrictEqual(yield* vault.journal, [])
+      yield* vault.script([Fault.always(Fault.hang)])
+      const layer = provider(() => ({ retry: { attempts: 1, attemptTimeout: "1 second" } }))
+      const error = yield* whileTimePasses(Effect.provide(reason, layer))
+      assert.include(error.message, "gave no answer within 1 s.")
     }).pipe(Effect.provide(fresh))
   )
 
@@ -806,12 +874,16 @@ describe("KeyVaultSecretProvider is configured", () => {
     [{ ITWIN_KEY_VAULT_JSON_NAME: "both" }, "ITWIN_KEY_VAULT_JSON_NAME alone"],
     [{ ITWIN_KEY_VAULT_CREDENTIAL: undefined }, "ITWIN_KEY_VAULT_CREDENTIAL"],
     [{ ITWIN_KEY_VAULT_CREDENTIAL: "guess" }, "managed-identity"],
-    [{ AZURE_CLIENT_SECRET: undefined }, "AZURE_CLIENT_SECRET"]
-  ] as const)("not by variables with %j", ([change, text]) =>
+    [{ AZURE_CLIENT_SECRET: undefined }, "AZURE_CLIENT_SECRET"],
+    [{ ITWIN_KEY_VAULT_CLIENT_ID: secret }, "ITWIN_KEY_VAULT_CLIENT_ID"],
+    [{ ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: secret }, "ITWIN_KEY_VAULT_CLIENT_SECRET_NAME"],
+    [{ ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION: secret }, "ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION"]
+  ] as const)("fails the build with a ConfigError for variables with %j", ([change, text]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(fromVariables(change))
       assert.strictEqual(error._tag, "ConfigError")
       assert.include(error.message, text)
+      assert.notInclude(String(error) + error.message, secret)
     }).pipe(Effect.provide(fresh))
   )
 

@@ -1,8 +1,9 @@
+import { assert } from "@effect/vitest"
 import { SecretProvider, type SecretProviderError } from "@effect-itwin/core"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import * as TestTransport from "@effect-itwin/provider-azure-keyvault/TestTransport"
-import { FakeKeyVault } from "@effect-itwin/testing"
-import { Effect, Exit, Fiber, Layer, Logger, References } from "effect"
+import { FakeKeyVault, Fault } from "@effect-itwin/testing"
+import { Duration, Effect, Exit, Fiber, Layer, Logger, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
 
 export const secret = "fake-secret-a+b/c="
@@ -83,3 +84,71 @@ export const logged = () => {
 
 export const failureOf = <A>(exit: Exit.Exit<A, SecretProviderError.SecretProviderError>) =>
   Exit.isFailure(exit) ? Exit.findErrorOption(exit) : undefined
+
+/** The error of a read that has to fail, in virtual time. */
+export const failing = whileTimePasses(Effect.flip(read))
+
+/** A read that has to succeed, in virtual time. */
+export const recovered = Effect.map(whileTimePasses(read), ({ clientSecret }) => {
+  assert.strictEqual(Redacted.value(clientSecret), secret)
+})
+
+/** Errors that have to be alike, and show no secret. */
+export const checkErrors = (
+  errors: ReadonlyArray<SecretProviderError.SecretProviderError>,
+  tag: string,
+  text: string
+) => {
+  for (const { message, reason } of errors) {
+    assert.strictEqual(`${reason._tag} ${message.includes(text)}`, `${tag} true`, message)
+    assert.notInclude(message, "fake-secret-")
+  }
+}
+
+export type Outage = readonly [what: string, fault: Fault.Fault, tag: string, text: string]
+
+const outages: ReadonlyArray<Outage> = [
+  ["returns 404", Fault.html(404, secret), "Unavailable", "The metadata service returned 404"],
+  ["returns 410", Fault.respond({ status: 410 }), "Unavailable", "The metadata service returned 410"],
+  ["returns 429", Fault.rateLimit(), "Throttled", "The metadata service limits the rate of token requests (429)."],
+  ["returns 500", Fault.html(500, secret), "Unavailable", "The metadata service returned 500."],
+  ["returns 503", Fault.rateLimit(1, 503), "Unavailable", "The metadata service returned 503."],
+  ["returns a page", Fault.html(200, secret), "Unavailable", "The metadata service returned 200 without a token"],
+  ["returns null", Fault.respond({ status: 200, body: null }), "Unavailable", "The metadata service returned 200"],
+  ["resets the connection", Fault.reset, "Unavailable", "The metadata service of managed identities does not answer"],
+  ["does not respond", Fault.hang, "Unavailable", "The metadata service of managed identities does not answer"]
+]
+
+/**
+ * Three reads in a row for each outage of the metadata service, one that recovers, and the same for no identity. All in
+ * one, because MSAL keeps the first metadata service's client, and its token, for the whole process.
+ */
+export const readThroughMetadataOutages = Effect.gen(function* () {
+  const vault = yield* FakeKeyVault.FakeKeyVault
+  yield* vault.setSecret(name, secret)
+  const strike = (fault: Fault.Fault) => vault.script([Fault.forDuration(fault, "5 minutes")], "metadata")
+  const managed = provider(() => ({ credential: KeyVaultCredential.managedIdentity() }))
+  yield* Effect.gen(function* () {
+    for (const [, fault, tag, text] of outages) {
+      yield* strike(fault)
+      checkErrors(yield* Effect.all([failing, failing, failing]), tag, text)
+      // Another provider of the same process, for which MSAL uses the client of the first.
+      checkErrors([yield* Effect.provide(failing, Layer.fresh(managed))], tag, "The metadata service")
+      yield* TestClock.adjust("5 minutes")
+    }
+    yield* strike(Fault.rateLimit(20))
+    const { retryAfter } = yield* failing
+    assert.strictEqual(retryAfter && Duration.toSeconds(retryAfter), 20)
+    yield* TestClock.adjust("5 minutes")
+
+    const description = `Identity not found ${secret}`
+    yield* strike(Fault.respond({ status: 400, body: { error: "invalid_request", error_description: description } }))
+    checkErrors(
+      yield* Effect.all([failing, failing, failing]),
+      "CredentialUnavailable",
+      "has no identity at the backend. Tried: managed identity."
+    )
+    yield* TestClock.adjust("5 minutes")
+    yield* recovered
+  }).pipe(Effect.provide(managed))
+}).pipe(Effect.provide(fresh))

@@ -7,18 +7,20 @@
  * **Details**
  *
  * The `ConfigProvider` is taken when the layer is built; variables and files are read each time credentials are asked
- * for, so a rotated secret is seen. What is absent is `NotFound`; what is blank, or padded with white space, is
- * `InvalidSecret`. Errors name the variables, never a value: not even that of a variable that should hold a path, since
- * people put secrets into the wrong one.
+ * for, so a rotated secret is seen. What is absent is `NotFound`. One trailing newline is dropped; text that then is not
+ * a client id or a client secret (see `ClientCredentials`) is `InvalidSecret`. Errors name the variables, never a value:
+ * not even that of a variable that should hold a path, since people put secrets into the wrong one.
  *
  * @since 0.1.0
  */
-import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
+import { ClientCredentials, clientIdFromText, clientSecretFromText } from "@effect-itwin/core/ClientCredentials"
 import { SecretProvider } from "@effect-itwin/core/SecretProvider"
+import * as Arr from "effect/Array"
 import * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import { aliasesIn } from "./internal/aliases.ts"
 import * as failure from "./internal/failure.ts"
@@ -38,52 +40,59 @@ export interface Names {
 
 const defaults: Names = { clientId: "ITWIN_CLIENT_ID", clientSecret: "ITWIN_CLIENT_SECRET" }
 
-const isName = (u: unknown): u is string => typeof u === "string" && /^[A-Za-z_][A-Za-z0-9_]*$/.test(u)
+interface Pair {
+  readonly clientId: string
+  readonly clientSecret: string
+}
 
-/** Names end up in messages, so what is no name may be the secret: it goes no further, and is not quoted. */
-const listOf = (option: keyof Names, given: unknown) => {
+const listOf = (option: keyof Names, given: unknown): ReadonlyArray<string> => {
   const names: ReadonlyArray<unknown> = Array.isArray(given) ? given : [given]
-  return names.every(isName)
-    ? Effect.succeed(names)
-    : failure.misconfigured(
-        option,
-        "Give the name of a variable (letters, digits and underscores), never its value: the provider reads that itself."
-      )
+  return names.map((name) => {
+    if (Predicate.isString(name) && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name
+    // The value may be the secret itself, so it is not quoted.
+    throw new RangeError(
+      `EnvSecretProvider: ${option} must be the name of a variable (letters, digits and underscores), never its value`
+    )
+  })
+}
+
+const pairsOf = (names: Names): ReadonlyArray<Pair> => {
+  const ids = listOf("clientId", names.clientId)
+  const secrets = listOf("clientSecret", names.clientSecret)
+  if (ids.length === 0 || ids.length !== secrets.length) {
+    throw new RangeError("EnvSecretProvider: clientSecret must have as many names as clientId, and at least one")
+  }
+  return Arr.zip(ids, secrets).map(([clientId, clientSecret]) => ({ clientId, clientSecret }))
 }
 
 /** The credentials of one pair, or nothing if neither half is there. */
-const readPair = Effect.fnUntraced(function* (read: Read, idName: string, secretName: string) {
-  const clientId = yield* read(idName)
-  const clientSecret = yield* read(secretName)
-  if (clientId === undefined && clientSecret === undefined) return undefined
-  // Half a pair is a mistake to be told, and never completed from another pair.
-  if (clientId === undefined) return yield* failure.notFound(idName, `${secretName} is set: set both.`)
-  if (clientSecret === undefined) return yield* failure.notFound(secretName, `${idName} is set: set both.`)
-  if (!/^[\w.-]+$/.test(Redacted.value(clientId))) {
-    return yield* failure.invalid(idName, "It is no client id. Is it the secret, with both swapped?")
-  }
-  return new ClientCredentials({ clientId: Redacted.value(clientId), clientSecret })
+const readPair = Effect.fnUntraced(function* (read: Read, pair: Pair) {
+  const id = yield* read(pair.clientId)
+  const secret = yield* read(pair.clientSecret)
+  if (id === undefined && secret === undefined) return undefined
+  // Half a pair is a mistake that the owner has to see; another pair never completes it.
+  if (id === undefined) return yield* halfSet(pair.clientId, pair.clientSecret)
+  if (secret === undefined) return yield* halfSet(pair.clientSecret, pair.clientId)
+  return new ClientCredentials({
+    clientId: yield* failure.orInvalid(id.name, clientIdFromText(Redacted.value(id.text))),
+    clientSecret: yield* failure.orInvalid(secret.name, clientSecretFromText(secret.text))
+  })
 })
 
-const make = (names: Names, read: Read, config: ConfigProvider.ConfigProvider): SecretProvider["Service"] => ({
+const halfSet = (missing: string, other: string) =>
+  failure.notFound(missing, "Set both.", `Environment variable ${missing} is not set, but ${other} is`)
+
+const make = (pairs: ReadonlyArray<Pair>, read: Read, config: ConfigProvider.ConfigProvider) => ({
   credentials: Effect.gen(function* () {
-    const idNames = yield* listOf("clientId", names.clientId)
-    const secretNames = yield* listOf("clientSecret", names.clientSecret)
-    if (idNames.length !== secretNames.length || idNames.length === 0) {
-      return yield* failure.misconfigured(
-        "clientId with clientSecret",
-        "Give as many names for the secret as for the id: they are tried as pairs."
-      )
-    }
-    for (const [index, idName] of idNames.entries()) {
-      const credentials = yield* readPair(read, idName, secretNames[index] ?? "")
+    for (const pair of pairs) {
+      const credentials = yield* readPair(read, pair)
       if (credentials !== undefined) return credentials
     }
-    const tried = idNames.map((idName, index) => `${idName} with ${secretNames[index]}`).join(", ")
+    const tried = pairs.map(({ clientId, clientSecret }) => `${clientId} and ${clientSecret}`).join(", or ")
     return yield* failure.notFound(
       tried,
-      "Set both to what was shown when the service app was registered at developer.bentley.com, under My Apps." +
-        (yield* aliasesIn(config))
+      `Set both to the values shown under My Apps, or provide another SecretProvider.${yield* aliasesIn(config)}`,
+      `Environment variables ${tried} are not set`
     )
   })
 })
@@ -94,8 +103,8 @@ const make = (names: Names, read: Read, config: ConfigProvider.ConfigProvider): 
  * **Details**
  *
  * With lists, the first pair of which anything is set is used; one pair's id is never mixed with another's secret. No
- * other name is picked up silently, but the error names the common ones that it finds set. A value in the place of a
- * name is `Misconfigured`, and is not repeated.
+ * other name is picked up silently, but the error names the common ones that it finds set. Invalid names are programming
+ * errors: building the layer dies with a `RangeError`, which does not quote them.
  *
  * @category layers
  * @since 0.1.0
@@ -103,7 +112,7 @@ const make = (names: Names, read: Read, config: ConfigProvider.ConfigProvider): 
 export const layerWith = (names: Names): Layer.Layer<SecretProvider> =>
   Layer.effect(
     SecretProvider,
-    Effect.map(ConfigProvider.ConfigProvider, (config) => make(names, variable(config), config))
+    Effect.map(ConfigProvider.ConfigProvider, (config) => make(pairsOf(names), variable(config), config))
   )
 
 /**
@@ -120,7 +129,7 @@ export const layer: Layer.Layer<SecretProvider> = layerWith(defaults)
  *
  * **Details**
  *
- * The file is read each time, so a swapped symlink is seen; one newline at its end is dropped. A variable and its
+ * The file is read each time, so a swapped symlink is seen. A variable and its
  * `_FILE` both set is `Misconfigured`.
  *
  * @category layers
@@ -131,7 +140,7 @@ export const layerFilesWith = (names: Names): Layer.Layer<SecretProvider, never,
     SecretProvider,
     Effect.gen(function* () {
       const config = yield* ConfigProvider.ConfigProvider
-      return make(names, fileOrVariable(config, yield* FileSystem.FileSystem), config)
+      return make(pairsOf(names), fileOrVariable(config, yield* FileSystem.FileSystem), config)
     })
   )
 

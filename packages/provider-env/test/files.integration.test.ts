@@ -1,7 +1,8 @@
 // Secrets in real files, as Docker and Kubernetes mount them: a symlink that is swapped when the secret is rotated.
 
 import { NodeServices } from "@effect/platform-node"
-import { describe, it } from "@effect/vitest"
+import { assert, describe, it } from "@effect/vitest"
+import { SecretProvider } from "@effect-itwin/core"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
 import { SecretProviderContract } from "@effect-itwin/testing"
 import { ConfigProvider, Context, Effect, FileSystem, Layer, Redacted } from "effect"
@@ -56,4 +57,25 @@ const contract = SecretProviderContract.cases<Mount>({
 
 describe("EnvSecretProvider.layerFiles keeps the contract of secret providers", () => {
   for (const { name, run } of contract) it.live(name, () => run)
+})
+
+describe("EnvSecretProvider.layerFiles", () => {
+  it.live.each([
+    ["as PowerShell writes it", "\uFEFFfake-secret-a+b/c=\r\n"],
+    ["without a byte order mark", "fake-secret-a+b/c="]
+  ] as const)("fails with InvalidSecret when the file is UTF-16, %s", ([, text]) =>
+    Effect.gen(function* () {
+      const { fs, path, variables } = yield* Mount
+      variables.ITWIN_CLIENT_ID = "service-1"
+      yield* fs.writeFile(path, Buffer.from(text, "utf16le"))
+      const error = yield* Effect.flatMap(SecretProvider.SecretProvider, (_) => _.credentials).pipe(
+        Effect.flip,
+        Effect.provide(EnvSecretProvider.layerFiles),
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord(variables)),
+        Effect.provide(NodeServices.layer)
+      )
+      assert.strictEqual(error.reason._tag, "InvalidSecret")
+      assert.include(error.message, "ITWIN_CLIENT_SECRET_FILE has no usable value. The value is UTF-16 text")
+    }).pipe(Effect.provide(mounted))
+  )
 })

@@ -301,6 +301,8 @@ export const layerTest = (options?: TestOptions): Layer.Layer<FakeIms | HttpClie
       const { credentials } = yield* Effect.orDie(controls.registerApp(options?.app ?? { name: "Test" }))
       return Context.make(FakeIms, controls).pipe(
         Context.add(HttpClient.HttpClient, makeClient(fake)),
+        // So no variable of the machine reaches a test.
+        Context.add(Environment.Environment, Environment.production),
         Context.add(SecretProvider, {
           credentials: Effect.sync(() => {
             const app = fake.state.apps.get(credentials.clientId)

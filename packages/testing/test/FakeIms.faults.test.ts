@@ -31,7 +31,8 @@ describe("faults in process", () => {
       assert.strictEqual(yield* outcome, "ServerError")
       yield* TestClock.adjust("599 seconds")
       assert.strictEqual(yield* outcome, "ServerError")
-      yield* TestClock.adjust("1 second")
+      // The second failure is followed by a pause of 2 s, and a fifth at most.
+      yield* TestClock.adjust("3 seconds")
       assert.strictEqual(yield* outcome, "ok")
     }).pipe(Effect.provide(App))
   )
@@ -41,6 +42,7 @@ describe("faults in process", () => {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", ...FakeIms.maintenance("4 minutes"))
       assert.strictEqual(yield* outcome, "InvalidClient")
+      yield* TestClock.adjust("2 seconds")
       assert.strictEqual(yield* outcome, "ServerError")
       yield* TestClock.adjust("4 minutes")
       assert.strictEqual(yield* outcome, "ok")

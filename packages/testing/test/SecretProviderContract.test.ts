@@ -138,7 +138,7 @@ describe("SecretProviderContract", () => {
             : readMemory(memory)
         ),
       ["takes no blank secret", "drops one trailing newline, or says InvalidSecret"],
-      "some other text as the secret"
+      "a defect"
     ],
     [
       "trims and mangles",

@@ -92,23 +92,6 @@ describe.each(peers)("core asks %s", (_name, served) => {
 
 describe("core asks oidc-provider", () => {
   layer(
-    overHttp(servers.oidcProvider()),
-    live
-  )((it) => {
-    it.effect.each([...authentications])("and hears that a secret has characters that none may have, by %s", (method) =>
-      Effect.gen(function* () {
-        const { app } = yield* AuthorizationServer
-        const error = yield* TokenRequest.send({
-          credentials: withSecret(app, "fake-secret-é"),
-          scopes: Scopes.itwinPlatform
-        }).pipe(Effect.provideService(TokenRequest.ClientAuthentication, method), Effect.flip)
-        // RFC 6749 appendix A.2 has printable ASCII only. oidc-provider looks at that in the header alone.
-        assert.strictEqual(error.reason._tag, method === "client_secret_post" ? "InvalidClient" : "InvalidRequest")
-      })
-    )
-  })
-
-  layer(
     overHttp(servers.oidcProvider("jwt")),
     live
   )((it) => {

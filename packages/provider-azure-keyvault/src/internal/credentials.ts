@@ -1,4 +1,5 @@
 // The credentials of the SDK, made from a choice; and what is said about them.
+import type { HttpClient } from "@azure/core-rest-pipeline"
 import type { SecretClientOptions } from "@azure/keyvault-secrets"
 import * as Redacted from "effect/Redacted"
 import type { KeyVaultCredential, TokenCredential } from "../KeyVaultCredential.ts"
@@ -15,7 +16,7 @@ export const kindOf = (choice: Choice): Kind => ("_tag" in choice ? choice._tag 
 const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const domain = /^([0-9a-z-]{1,63}\.)+[a-z]{2,63}$/i
 
-/** What is no id may be the secret, with both swapped: it is left out. */
+/** Text that is not an id may be the secret, with both swapped: it is left out. */
 const app = ({ clientId, tenantId }: { readonly clientId: string; readonly tenantId: string }): string =>
   (guid.test(clientId) ? ` of app ${clientId}` : "") +
   (guid.test(tenantId) || domain.test(tenantId) ? ` in tenant ${tenantId}` : "")
@@ -46,9 +47,6 @@ export const isSlow = (choice: Choice): boolean => {
   return kind === "AzureCli" || kind === "DefaultAzure"
 }
 
-/** A timer of Node that is longer fires at once. */
-const longestTimer = 2 ** 31 - 1
-
 /** An option that is left out when there is nothing to say. */
 const given = <K extends string, A>(key: K, value: A | undefined): Partial<Record<K, A>> => {
   const options: Partial<Record<string, A>> = {}
@@ -57,15 +55,16 @@ const given = <K extends string, A>(key: K, value: A | undefined): Partial<Recor
 }
 
 /**
- * The options that client and credentials have in common; an object of its own for each, because
- * `ManagedIdentityCredential` writes `allowInsecureConnection` into the one it gets.
+ * The options that client and credentials have in common; separate objects, because `ManagedIdentityCredential` writes
+ * `allowInsecureConnection` into the one it gets.
  */
 export const pipelineOptions = (
-  transport: TestTransport
+  transport: TestTransport,
+  httpClient: HttpClient
 ): Pick<SecretClientOptions, "httpClient" | "redirectOptions" | "retryOptions" | "tlsOptions"> => ({
+  httpClient,
   retryOptions: { maxRetries: 0 },
   redirectOptions: { maxRetries: 0 },
-  ...given("httpClient", transport.httpClient),
   ...given("tlsOptions", transport.certificate === undefined ? undefined : { ca: transport.certificate })
 })
 
@@ -73,32 +72,14 @@ export const makeCredential = (
   identity: Identity,
   choice: Choice,
   transport: TestTransport,
-  options: { readonly authorityHost: string | undefined; readonly timeout: number }
+  options: { readonly httpClient: HttpClient; readonly authorityHost: string | undefined; readonly timeout: number }
 ): TokenCredential => {
   if (!("_tag" in choice)) return choice
-  const timeout = Math.min(options.timeout, longestTimer)
-  const local = pipelineOptions(transport)
-  const authorityHost = transport.authorityHost ?? options.authorityHost
+  const local = pipelineOptions(transport, options.httpClient)
   const remote = {
     ...local,
-    ...given("authorityHost", authorityHost),
-    ...given("disableInstanceDiscovery", transport.authorityHost === undefined ? undefined : true),
-    additionalPolicies: [
-      {
-        position: "perCall" as const,
-        policy: {
-          name: "timeLimit",
-          // MSAL passes no abort signal on: without a limit, a request that hangs would go on when nobody waits.
-          sendRequest: <Request extends { timeout: number }, Response>(
-            request: Request,
-            next: (request: Request) => Promise<Response>
-          ) => {
-            request.timeout = timeout
-            return next(request)
-          }
-        }
-      }
-    ]
+    ...given("authorityHost", transport.authorityHost ?? options.authorityHost),
+    ...given("disableInstanceDiscovery", transport.authorityHost === undefined ? undefined : true)
   }
   switch (choice._tag) {
     case "ManagedIdentity":
@@ -129,7 +110,7 @@ export const makeCredential = (
       )
     case "AzureCli":
       return new identity.AzureCliCredential({
-        processTimeoutInMs: timeout,
+        processTimeoutInMs: options.timeout,
         ...given("tenantId", choice.tenantId)
       })
     case "DefaultAzure":

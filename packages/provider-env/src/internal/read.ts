@@ -8,42 +8,40 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as failure from "./failure.ts"
 
-/** The value under this name, or nothing if it is not there. Redacted even where it should be no secret. */
-export type Read = (name: string) => Effect.Effect<Redacted.Redacted | undefined, SecretProviderError>
-
-const checked = (name: string, text: string): Effect.Effect<Redacted.Redacted, SecretProviderError> => {
-  if (text.trim() === "") {
-    return failure.invalid(name, "It is blank: set it to the value shown when the app was registered.")
-  }
-  return text === text.trim()
-    ? Effect.succeed(Redacted.make(text))
-    : failure.invalid(name, "It begins or ends with white space: remove that.")
+/** What a variable or a file holds, and the name of the variable that led to it. */
+export interface Found {
+  readonly name: string
+  readonly text: Redacted.Redacted
 }
+
+/** The text under this name, or nothing if it is not there. Redacted even where it should not be a secret. */
+export type Read = (name: string) => Effect.Effect<Found | undefined, SecretProviderError>
+
+const found = (name: string, text: string): Found => ({ name, text: Redacted.make(text) })
 
 const load = (config: ConfigProvider.ConfigProvider, name: string) =>
   Config.option(Config.Redacted(name))
     .parse(config)
     .pipe(
       Effect.map((value) => (Option.isNone(value) ? undefined : Redacted.value(value.value))),
-      Effect.catch(() => failure.unavailable(name, "The ConfigProvider failed to read it."))
+      Effect.catch(() => failure.unavailable(name, "The ConfigProvider failed."))
     )
 
 export const variable =
   (config: ConfigProvider.ConfigProvider): Read =>
   (name) =>
-    Effect.flatMap(load(config, name), (text) => (text === undefined ? Effect.succeed(undefined) : checked(name, text)))
+    Effect.map(load(config, name), (text) => (text === undefined ? undefined : found(name, text)))
 
 const readFile = (fs: FileSystem.FileSystem, name: string, path: string) =>
   fs.readFileString(path).pipe(
-    Effect.map((text) => text.replace(/\r?\n$/, "")),
     Effect.catch(({ reason }) => {
       switch (reason._tag) {
         case "NotFound":
-          return failure.notFound(name, "It points to a file that does not exist.")
+          return failure.notFound(name, "The variable points to a file that does not exist.")
         case "PermissionDenied":
-          return failure.denied(name, "It points to a file that this process may not read.")
+          return failure.denied(name, "The variable points to a file that this process may not read.")
         default:
-          return failure.unavailable(name, "It points to a file that could not be read.")
+          return failure.unavailable(name, "The variable points to a file that could not be read.")
       }
     })
   )
@@ -55,9 +53,9 @@ export const fileOrVariable =
       const fileName = `${name}_FILE`
       const direct = yield* load(config, name)
       const path = yield* load(config, fileName)
-      if (path === undefined) return direct === undefined ? undefined : yield* checked(name, direct)
+      if (path === undefined) return direct === undefined ? undefined : found(name, direct)
       if (direct !== undefined) {
-        return yield* failure.misconfigured(`${name} and ${fileName}`, "Both are set: unset one of them.")
+        return yield* failure.misconfigured(`${name} and ${fileName}`, "Both are set. Unset one of them.")
       }
-      return yield* checked(fileName, yield* readFile(fs, fileName, path))
+      return found(fileName, yield* readFile(fs, fileName, path))
     })

@@ -108,16 +108,20 @@ const ready = (fake: FakeIms["Service"], settings: Settings) => ({
   apps: (settings.apps ?? []).map(({ name, clientId, clientSecret }) => ({ name, clientId, clientSecret }))
 })
 
-const banner = ({ url, tokenEndpoint, apiBaseUrl, apps }: ReturnType<typeof ready>): string =>
+/** Writes a line that a shell takes as it is; in single quotes only a single quote is special. */
+const exported = (name: string, value = ""): string => `export ${name}='${value.replaceAll("'", "'\\''")}'`
+
+/** What a terminal shows: lines to paste into another one, so that a program there uses this fake. */
+export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps }: ReturnType<typeof ready>): string =>
   [
     `fake-ims listens on ${url} (admin API: ${url}/__admin). Ctrl+C stops it.`,
     "",
     ...(apps[0] === undefined ? [] : [`# ${apps[0].name}`]),
-    `ITWIN_TOKEN_ENDPOINT=${tokenEndpoint}`,
-    `ITWIN_API_URL=${apiBaseUrl}`,
+    exported("ITWIN_TOKEN_ENDPOINT", tokenEndpoint),
+    exported("ITWIN_API_URL", apiBaseUrl),
     ...(apps[0] === undefined
       ? []
-      : [`ITWIN_CLIENT_ID=${apps[0].clientId}`, `ITWIN_CLIENT_SECRET=${apps[0].clientSecret}`]),
+      : [exported("ITWIN_CLIENT_ID", apps[0].clientId), exported("ITWIN_CLIENT_SECRET", apps[0].clientSecret)]),
     ...apps.slice(1).flatMap(({ name, clientId, clientSecret }) => ["", `# ${name}`, `${clientId} ${clientSecret}`])
   ].join("\n")
 

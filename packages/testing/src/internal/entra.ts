@@ -143,11 +143,11 @@ const metadataError = (entry: TokenRequest, description: string): Response => {
   return HttpServerResponse.jsonUnsafe({ error: "invalid_request", error_description: description }, { status: 400 })
 }
 
-/** GET /metadata/identity/oauth2/token, where IMDS answers on a virtual machine: no secret, just the header. */
+/** GET /metadata/identity/oauth2/token, where IMDS answers on a virtual machine: no secret, just a header; App Service's too. */
 export const metadataToken = (vault: Vault) => (request: Request) =>
   journaled(vault, "metadata", (entry) =>
     Effect.sync(() => {
-      if (request.headers.metadata?.toLowerCase() !== "true") {
+      if (request.headers.metadata?.toLowerCase() !== "true" && !request.headers["x-identity-header"]) {
         return metadataError(entry, "Required metadata header not specified")
       }
       const query = new URL(request.url, "http://fake").searchParams

@@ -1,47 +1,80 @@
-// The span of an API call. HttpClient's own would end with an error that holds the authenticated request, so it is
-// switched off and this one, around the caller's request, takes its place, under the same settings. Its attributes are
+// The span of an API call. HttpClient's own would end with the response or with an error that holds the request, and
+// with it the token, so it is switched off and this one takes its place, under the same settings. Its attributes are
 // OpenTelemetry's for HTTP clients.
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { constTrue } from "effect/Function"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as HttpTraceContext from "effect/http/HttpTraceContext"
 import * as UrlParams from "effect/http/UrlParams"
+import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 
 /** Runs an exchange without the span that `HttpClient` makes. */
 export const withoutHttpClientSpan: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> =
   Effect.provideService(HttpClient.TracerDisabledWhen, constTrue)
 
-/** Gives the exchange a client span, and its trace headers where propagation is on. */
-export const withClientSpan = <E>(
+interface Failure {
+  readonly reason: { readonly _tag: string }
+}
+
+type Outcome<E> = Exit.Exit<HttpClientResponse.HttpClientResponse, E>
+
+/** Returns the value of `error.type`: the status, or the tag of the failure's reason. */
+const errorTypeOf = (outcome: Outcome<Failure>): string | undefined =>
+  Exit.isSuccess(outcome)
+    ? outcome.value.status < 400
+      ? undefined
+      : String(outcome.value.status)
+    : Option.getOrUndefined(Exit.findErrorOption(outcome))?.reason._tag
+
+/**
+ * Gives the exchange a client span, and its trace headers where propagation is on. The exit of the span holds neither
+ * the response nor the error, only the value of `error.type`. A tracer that throws before the exchange fails it with
+ * `onDefect`; one that throws later changes nothing.
+ */
+export const withClientSpan = <A extends HttpClientResponse.HttpClientResponse, E extends Failure>(
   request: HttpClientRequest.HttpClientRequest,
   url: URL,
-  exchange: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<HttpClientResponse.HttpClientResponse, E>
-): Effect.Effect<HttpClientResponse.HttpClientResponse, E> =>
-  Effect.withFiber((fiber) => {
-    if (fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)) {
-      return withoutHttpClientSpan(exchange(request))
-    }
-    const attributes = {
-      "http.request.method": request.method,
-      "url.full": UrlParams.redactUrl(url.href),
-      "server.address": url.hostname
-    }
-    return Effect.useSpan(
-      fiber.getRef(HttpClient.SpanNameGenerator)(request),
-      { kind: "client", attributes },
-      (span) => {
+  exchange: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<A, E>,
+  onDefect: (cause: Cause.Cause<unknown>) => Effect.Effect<never, E>
+): Effect.Effect<A, E> => {
+  const spanned = (record: (outcome: Exit.Exit<A, E>) => void) =>
+    Effect.withFiber((fiber) => {
+      const attributes = {
+        "http.request.method": request.method,
+        "url.full": UrlParams.redactUrl(url.href),
+        "server.address": url.hostname
+      }
+      const name = fiber.getRef(HttpClient.SpanNameGenerator)(request)
+      return Effect.useSpan(name, { kind: "client", attributes }, (span) => {
         const traced = fiber.getRef(HttpClient.TracerPropagationEnabled)
           ? HttpClientRequest.setHeaders(request, HttpTraceContext.toHeaders(span))
           : request
-        return Effect.tap(withoutHttpClientSpan(exchange(traced)), (response) =>
-          Effect.sync(() => {
-            span.attribute("http.response.status_code", response.status)
-            if (response.status >= 400) span.attribute("error.type", String(response.status))
-          })
-        )
-      }
-    )
+        return Effect.flatMap(Effect.exit(withoutHttpClientSpan(exchange(traced))), (outcome) => {
+          record(outcome)
+          if (Exit.isSuccess(outcome)) span.attribute("http.response.status_code", outcome.value.status)
+          const errorType = errorTypeOf(outcome)
+          if (errorType === undefined) return Effect.void
+          span.attribute("error.type", errorType)
+          return Effect.fail(errorType)
+        })
+      })
+    })
+  return Effect.withFiber((fiber) => {
+    if (fiber.getRef(Tracer.DisablePropagation) || fiber.getRef(HttpClient.TracerDisabledWhen)(request)) {
+      return withoutHttpClientSpan(exchange(request))
+    }
+    let conclude: (cause: Cause.Cause<unknown>) => Effect.Effect<A, E> = onDefect
+    const record = (outcome: Exit.Exit<A, E>) => {
+      conclude = () => outcome
+    }
+    return Effect.matchCauseEffect(spanned(record), {
+      onFailure: (cause) => conclude(cause),
+      onSuccess: () => conclude(Cause.empty)
+    })
   })
+}

@@ -15,7 +15,7 @@ export interface Text {
   readonly isCut: boolean
 }
 
-/** Adds what comes up to the limit, and says no to what goes beyond. */
+/** Collects chunks up to the limit. `add` returns whether the chunk was within it. */
 const makeCollector = () => {
   const decoder = new TextDecoder()
   let size = 0
@@ -31,7 +31,7 @@ const makeCollector = () => {
   }
 }
 
-/** Most clients are fetch; its body is read as it is, which costs less than a `Stream`. */
+/** Most clients use fetch, whose body is read without a `Stream`, which costs less. */
 const readWeb = (response: Response, source: globalThis.Response) => {
   if (source.body === null) return Effect.succeed<Text>({ text: "", isCut: false })
   const reader: ReadableStreamDefaultReader<Uint8Array> = source.body.getReader()
@@ -51,7 +51,7 @@ const readWeb = (response: Response, source: globalThis.Response) => {
           reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
         })
     }),
-    // Not waited for: a source that never says that it has ended would hold up whoever interrupts.
+    // Do not wait for it: a source that never ends would delay the interruption.
     () => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
 }
@@ -61,7 +61,7 @@ const readStream = (response: Response) => {
   return response.stream.pipe(
     Stream.takeWhile((chunk) => collector.add(chunk)),
     Stream.runDrain,
-    // An empty body is an error to `HttpClient`, and not to us.
+    // An empty body is an error for `HttpClient`, but not here.
     Effect.catchIf(
       (error) => error.reason._tag === "EmptyBodyError",
       () => Effect.void
@@ -77,7 +77,7 @@ export const readText = (response: Response): Effect.Effect<Text, HttpClientErro
     return Option.isSome(source) ? readWeb(response, source.value) : readStream(response)
   })
 
-/** Lets go of a body that nobody reads, and of its connection with it. */
+/** Cancels a body that is not read, and with it its connection. */
 export const discard = (response: Response): Effect.Effect<void> =>
   Effect.sync(() => {
     const source = HttpClientResponse.toWeb(response)

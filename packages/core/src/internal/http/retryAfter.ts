@@ -3,16 +3,15 @@ import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
 import * as Result from "effect/Result"
 
-/** A date has 33 characters at most; a number as long is no time to wait. */
-const maxLength = 40
+const longest = Duration.days(1)
 
-/** How long `Retry-After` asks to wait (RFC 9110 §10.2.3); nothing if it is absent or malformed, zero for a past date. */
+/**
+ * Returns how long `Retry-After` asks to wait (RFC 9110 §10.2.3): at most a day, zero for a past date, undefined if the
+ * header is absent or malformed.
+ */
 export const parseRetryAfter = (headers: Headers.Headers, now: DateTime.Utc): Duration.Duration | undefined => {
-  const value = headers["retry-after"] ?? ""
-  if (value.length > maxLength) return undefined
-  const parsed = Headers.parseRetryAfter(value)
-  if (Result.isFailure(parsed)) return undefined
-  return parsed.success._tag === "Duration"
-    ? parsed.success.duration
-    : Duration.max(Duration.zero, DateTime.distance(now, parsed.success.dateTime))
+  const parsed = Headers.parseRetryAfter(headers["retry-after"] ?? "")
+  return Result.isSuccess(parsed)
+    ? Duration.min(Headers.retryAfterDelay(parsed.success, DateTime.toEpochMillis(now)), longest)
+    : undefined
 }

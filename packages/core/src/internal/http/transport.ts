@@ -14,7 +14,7 @@ const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
   ]
 ]
 
-/** The first code in the chain of causes; runtimes wrap the telling error one to three levels deep. */
+/** Returns the first code in the chain of causes; runtimes wrap the error that has it one to three levels deep. */
 export const codeOf = (error: unknown, depth = 0): string | undefined => {
   if (depth > 5 || !Predicate.isObject(error)) return undefined
   if (Predicate.hasProperty(error, "errors") && Array.isArray(error.errors)) {
@@ -32,7 +32,7 @@ export const codeOf = (error: unknown, depth = 0): string | undefined => {
     : undefined
 }
 
-/** Why the exchange broke. `fallback` is the kind of an error that has no known code. */
+/** Returns why the request failed. `fallback` is the kind of an error that has no known code. */
 export const transportReason = (cause: unknown, fallback: TokenError.TransportKind): TokenError.Transport => {
   const code = codeOf(cause)
   const kind = code === undefined ? undefined : kinds.find(([pattern]) => pattern.test(code))?.[1]

@@ -1,7 +1,9 @@
-// What leaves the authenticated client holds the caller's own request, never the one with the token: neither an error
-// nor a response may carry `Authorization`, since both are printed, logged and serialised.
+// What leaves the authenticated client holds the caller's own request, never the one with the token. Effect hides an
+// `Authorization` header from `inspect`, JSON, `Cause.pretty` and exporters, but not from `inspect` without custom
+// inspection, nor from code that reads `request.headers`; and the error of a foreign client may quote the token.
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -11,137 +13,169 @@ import * as Option from "effect/Option"
 import { pipeArguments } from "effect/Pipeable"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
-import { redact } from "../shown/scrub.ts"
+import type { AccessToken } from "../../AccessToken.ts"
+import { defectOf, describeDefect } from "../shown/defect.ts"
+import { readText } from "./readText.ts"
+import { withTimeLimit } from "./timeLimit.ts"
 import { codeOf } from "./transport.ts"
 
 type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
+type Body = Stream.Stream<Uint8Array, HttpClientError.HttpClientError>
 
-const reasonOf = (reason: HttpClientError.HttpClientErrorReason, request: Request, token: Redacted.Redacted) => {
-  // Of a foreign error only its code and its description, redacted, are taken: the rest may hold the token.
-  const description = redact(reason.description ?? codeOf(reason.cause) ?? "", [Redacted.value(token)])
-  switch (reason._tag) {
-    case "TransportError":
-      return new HttpClientError.TransportError({ request, description })
-    case "EncodeError":
-      return new HttpClientError.EncodeError({ request, description })
-    case "InvalidUrlError":
-      return new HttpClientError.InvalidUrlError({ request, description })
-    case "StatusCodeError":
-    case "DecodeError":
-    case "EmptyBodyError": {
-      const props = { request, response: response(reason.response, request, token), description }
-      if (reason._tag === "StatusCodeError") return new HttpClientError.StatusCodeError(props)
-      return reason._tag === "DecodeError"
-        ? new HttpClientError.DecodeError(props)
-        : new HttpClientError.EmptyBodyError(props)
-    }
-  }
+/** What an error says when the foreign one has no code: its own text may quote the token. */
+const descriptions: Readonly<Record<HttpClientError.HttpClientErrorReason["_tag"], string>> = {
+  TransportError: "the request failed before a complete response was received",
+  EncodeError: "the body of the request could not be encoded",
+  InvalidUrlError: "the URL is not valid",
+  StatusCodeError: "the HttpClient rejected the status",
+  DecodeError: "the body of the response could not be read",
+  EmptyBodyError: "the body of the response is empty"
 }
 
-/** The same failure with the caller's request, and without a cause, which could hold the other. */
-export const error = (
-  original: HttpClientError.HttpClientError,
+const failure = (reason: HttpClientError.HttpClientErrorReason): HttpClientError.HttpClientError =>
+  new HttpClientError.HttpClientError({ reason })
+
+/** Returns the same failure with the caller's request and the answer to it, and without the cause. */
+const withoutCause = (
+  { _tag, cause }: HttpClientError.HttpClientErrorReason,
   request: Request,
-  token: Redacted.Redacted
-): HttpClientError.HttpClientError =>
-  new HttpClientError.HttpClientError({ reason: reasonOf(original.reason, request, token) })
-
-/** What broke without a word that could be passed on. */
-export const broken = (request: Request): HttpClientError.HttpClientError =>
-  new HttpClientError.HttpClientError({
-    reason: new HttpClientError.TransportError({ request, description: "the given HttpClient failed with a defect" })
-  })
-
-/** The failure of a client that turns statuses into failures. */
-export const refused = (request: Request, response: Response): HttpClientError.HttpClientError =>
-  new HttpClientError.HttpClientError({
-    reason: new HttpClientError.StatusCodeError({ request, response, description: "non 2xx status code" })
-  })
-
-/** The answer, also where the client made a failure of its status. */
-export const answerOf = (exit: Exit.Exit<Response, HttpClientError.HttpClientError>): Response | undefined => {
-  if (Exit.isSuccess(exit)) return exit.value
-  const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-  return error?.reason._tag === "StatusCodeError" ? error.reason.response : undefined
+  response: Response | undefined
+): HttpClientError.HttpClientError => {
+  const description = codeOf(cause) ?? descriptions[_tag]
+  if (_tag === "EncodeError") return failure(new HttpClientError.EncodeError({ request, description }))
+  if (_tag === "InvalidUrlError") return failure(new HttpClientError.InvalidUrlError({ request, description }))
+  if (_tag === "TransportError" || response === undefined) {
+    return failure(new HttpClientError.TransportError({ request, description }))
+  }
+  const props = { request, response, description }
+  if (_tag === "StatusCodeError") return failure(new HttpClientError.StatusCodeError(props))
+  return failure(
+    _tag === "DecodeError" ? new HttpClientError.DecodeError(props) : new HttpClientError.EmptyBodyError(props)
+  )
 }
 
-/** The same response as the answer to the caller's request. */
-export const response = (original: Response, request: Request, token: Redacted.Redacted): Response =>
-  original instanceof UnauthenticatedResponse ? original : new UnauthenticatedResponse(original, request, token)
+/** What is known of an exchange: the caller's request, the token sent with it, and how long the API may be silent. */
+export interface Exchange {
+  readonly request: Request
+  readonly token: AccessToken
+  readonly timeout: Duration.Duration
+}
 
-/** The tokens that the answer may echo, to be redacted from what is quoted of it. */
-export const secretsOf = (response: Response): ReadonlyArray<string> =>
-  response instanceof UnauthenticatedResponse ? [Redacted.value(UnauthenticatedResponse.token(response))] : []
+/** Returns a foreign client's failure of the exchange. */
+export const error = (
+  { reason }: HttpClientError.HttpClientError,
+  exchange: Exchange
+): HttpClientError.HttpClientError =>
+  withoutCause(reason, exchange.request, "response" in reason ? new Answer(reason.response, exchange) : undefined)
 
-/** The URL of the request that was answered, after redirects; none for a client that makes one up. */
-export const requestUrlOf = (response: Response): URL | null =>
-  URL.parse(
-    response instanceof UnauthenticatedResponse ? UnauthenticatedResponse.requestUrl(response) : response.request.url
+/** Returns the failure of a transformation of the request, before there is a token. */
+export const requestError = ({ reason }: HttpClientError.HttpClientError, request: Request) =>
+  withoutCause(reason, request, undefined)
+
+/** Returns the failure for an exchange in which nothing happened for as long as its time limit. */
+export const timeoutError = ({ request, timeout }: Exchange, what: string): HttpClientError.HttpClientError => {
+  const description = `${what} for ${Duration.toSeconds(timeout)} s`
+  return failure(new HttpClientError.TransportError({ request, description }))
+}
+
+/** Returns the failure of a client that rejects the status of the answer. */
+export const statusError = (response: Answer): HttpClientError.HttpClientError =>
+  failure(
+    new HttpClientError.StatusCodeError({
+      request: response.request,
+      response,
+      description: descriptions.StatusCodeError
+    })
   )
 
-// The original is in a private field, not on the prototype: no debugger and no `inspect` gets to it from here.
-class UnauthenticatedResponse extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
+/** Returns the tokens that the response may echo. */
+export const secretsOf = (response: Response): ReadonlyArray<string> =>
+  response instanceof Answer ? [Redacted.value(Answer.token(response).value)] : []
+
+/** Returns the e-mail of the app whose token was sent. */
+export const clientEmailOf = (response: Response): string | undefined =>
+  response instanceof Answer ? `${Answer.token(response).clientId}@apps.imsoidc.bentley.com` : undefined
+
+/** Returns the same response with at most 256 KiB of its body. */
+export const capped = (response: Response): Effect.Effect<Response, HttpClientError.HttpClientError> =>
+  response instanceof Answer
+    ? Effect.map(readText(response), ({ text }) => response.withBody(text))
+    : Effect.succeed(response)
+
+/**
+ * The response as the answer to the caller's request. Each silent stretch of its body has the time limit. What could
+ * hold the token is in private fields: no debugger and no `inspect` gets there.
+ */
+export class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpClientResponse.TypeId] = HttpClientResponse.TypeId
   readonly [HttpIncomingMessage.TypeId] = HttpIncomingMessage.TypeId
   readonly request: Request
+  readonly url: string
+  readonly status: number
+  readonly headers: Response["headers"]
+  readonly cookies: Response["cookies"]
+  readonly remoteAddress: Response["remoteAddress"]
   readonly #original: Response
-  readonly #token: Redacted.Redacted
+  readonly #exchange: Exchange
+  readonly #stream: Body
+  readonly #bytes: Effect.Effect<ArrayBuffer, HttpClientError.HttpClientError>
 
-  constructor(original: Response, request: Request, token: Redacted.Redacted) {
+  constructor(original: Response, exchange: Exchange, body?: Body) {
     super()
-    this.request = request
+    this.request = exchange.request
+    this.url = original.url
+    this.status = original.status
+    this.headers = original.headers
+    this.cookies = original.cookies
+    this.remoteAddress = original.remoteAddress
     this.#original = original
-    this.#token = token
-  }
-
-  static token(self: UnauthenticatedResponse): Redacted.Redacted {
-    return self.#token
-  }
-
-  static requestUrl(self: UnauthenticatedResponse): string {
-    return self.#original.request.url
-  }
-
-  get url() {
-    return this.#original.url
-  }
-  get status() {
-    return this.#original.status
-  }
-  get headers() {
-    return this.#original.headers
-  }
-  get cookies() {
-    return this.#original.cookies
-  }
-  get remoteAddress() {
-    return this.#original.remoteAddress
-  }
-  get text() {
-    return this.#body(this.#original.text)
-  }
-  get json() {
-    return this.#body(this.#original.json)
-  }
-  get arrayBuffer() {
-    return this.#body(this.#original.arrayBuffer)
-  }
-  get formData() {
-    return this.#body(this.#original.formData)
-  }
-  get urlParamsBody() {
-    return this.#body(this.#original.urlParamsBody)
-  }
-  get upgrade() {
-    return this.#body(this.#original.upgrade)
-  }
-  get stream() {
-    return this.#original.stream.pipe(
-      Stream.mapError((failure) => this.#error(failure)),
-      Stream.catchDefect(() => Stream.fail(broken(this.request)))
+    this.#exchange = exchange
+    this.#stream = body ?? this.#limited(Stream.suspend(() => original.stream))
+    this.#bytes = Stream.mkArrayBuffer(this.#stream).pipe(
+      Effect.catchIf(
+        (error) => error.reason._tag === "EmptyBodyError",
+        () => Effect.succeed(new ArrayBuffer(0))
+      ),
+      Effect.cached,
+      Effect.runSync
     )
   }
+
+  static token(self: Answer): AccessToken {
+    return self.#exchange.token
+  }
+
+  get stream() {
+    return this.#stream
+  }
+  get arrayBuffer() {
+    return this.#bytes
+  }
+  get text() {
+    return this.#read((web) => web.text)
+  }
+  get json() {
+    return this.#read((web) => web.json)
+  }
+  get urlParamsBody() {
+    return this.#read((web) => web.urlParamsBody)
+  }
+  get formData() {
+    return this.#read((web) => web.formData)
+  }
+  get upgrade() {
+    return Effect.catchCause(
+      Effect.suspend(() => this.#original.upgrade),
+      (cause) => this.#seal(cause)
+    )
+  }
+
+  /** Returns the same answer with a body that was read. */
+  withBody(text: string): Answer {
+    return new Answer(this.#original, this.#exchange, Stream.succeed(new TextEncoder().encode(text)))
+  }
+
   toJSON() {
     return { _id: "HttpClientResponse", request: this.request.toJSON(), status: this.status }
   }
@@ -150,13 +184,37 @@ class UnauthenticatedResponse extends Inspectable.Class implements HttpClientRes
     return pipeArguments(this, arguments)
   }
 
-  #error(failure: HttpClientError.HttpClientError) {
-    return error(failure, this.request, this.#token)
-  }
-  #body<A>(effect: Effect.Effect<A, HttpClientError.HttpClientError>) {
-    return effect.pipe(
-      Effect.mapError((failure) => this.#error(failure)),
-      Effect.catchDefect(() => Effect.fail(broken(this.request)))
+  #limited(body: Body): Body {
+    return Stream.transformPull(
+      Stream.catchCause(body, (cause) => Stream.fromEffect(this.#seal(cause))),
+      (pull) =>
+        Effect.succeed(
+          withTimeLimit(pull, this.#exchange.timeout, () =>
+            timeoutError(this.#exchange, "the API sent nothing of the rest of its response")
+          )
+        )
     )
+  }
+
+  #read<A>(
+    read: (web: Response) => Effect.Effect<A, HttpClientError.HttpClientError>
+  ): Effect.Effect<A, HttpClientError.HttpClientError> {
+    const headers = { "content-type": this.headers["content-type"] ?? "" }
+    return Effect.flatMap(this.#bytes, (bytes) =>
+      Effect.catchCause(
+        Effect.suspend(() => read(HttpClientResponse.fromWeb(this.request, new Response(bytes, { headers })))),
+        (cause) => this.#seal(cause)
+      )
+    )
+  }
+
+  /** A failure or a defect of the given client, whose error channel has no other place for a defect. */
+  #seal(cause: Cause.Cause<HttpClientError.HttpClientError>): Effect.Effect<never, HttpClientError.HttpClientError> {
+    const failed = Cause.findErrorOption(cause)
+    if (Option.isSome(failed)) {
+      return Effect.fail(withoutCause(failed.value.reason, this.request, this))
+    }
+    const description = `the HttpClient of this program ${describeDefect(defectOf(cause))}`
+    return Effect.fail(failure(new HttpClientError.DecodeError({ request: this.request, response: this, description })))
   }
 }

@@ -1,105 +1,107 @@
-// What went wrong lately, and whom it holds back, to spare IMS and the secret backend.
+// The pause after a failed request: one rule for every failure of IMS and of the secret backend.
 //
-// quiet    a renewal in the background failed: no other for this key for 30 s
-// cooling  IMS asked to wait (429 or 503 with Retry-After): no request at all until then, at most 15 min
-// refusal  a failure that lasts is replayed for 5 s, doubling to 60 s: for all keys if it is the client that is refused,
-//          for one if it is the scope
+// A pause lasts 1 s, doubling until a success, up to 10 s if the failure may pass, otherwise up to 60 s; jittered
+// upwards by up to 20 %. A wait that the server stated is respected, up to 15 min. The pause holds for the key; for
+// every key if the failure concerns them all. Times are milliseconds of the monotonic clock.
 import * as Duration from "effect/Duration"
-import type { Scopes } from "../../Scopes.ts"
 import * as TokenError from "../../TokenError.ts"
 
-const quietMillis = 30_000
-const maxCoolingMillis = 15 * 60_000
-const firstRefusalMillis = 5_000
-const maxRefusalMillis = 60_000
+const firstPause = 1_000
+const longestIfPassing = 10_000
+const longestIfLasting = 60_000
+const longestStated = 15 * 60_000
+const jitter = 0.2
 
-/** A stretch of time. A clock that was set back before its beginning is not held back by it. */
-interface Span {
+export interface Pause {
+  /** The failure that it follows. */
+  readonly error: TokenError.TokenError
+  /** Without jitter: the next one doubles it. */
+  readonly length: number
   readonly from: number
   readonly until: number
+  /** IMS or the secret backend asked for the wait. */
+  readonly isStated: boolean
 }
 
-const isWithin = (span: Span | undefined, now: number): span is Span =>
-  span !== undefined && span.from <= now && now < span.until
-
-interface Refusal extends Span {
+export interface Failed {
   readonly error: TokenError.TokenError
-  readonly pause: number
+  /** When the request that failed began. */
+  readonly startedAt: number
+  readonly now: number
+  /** In [0, 1). */
+  readonly random: number
 }
 
-export interface Setbacks {
-  /** Notes a failed flight; `random` is in [0, 1). */
-  readonly failed: (key: Scopes, error: TokenError.TokenError, now: number, random: number) => void
-  readonly succeeded: (key: Scopes) => void
-  readonly isQuiet: (key: Scopes, now: number) => boolean
-  /** How long IMS is not to be asked. */
-  readonly cooling: (now: number) => Duration.Duration | undefined
-  /** The failure to replay, with the time that is left of it. */
-  readonly refusal: (key: Scopes, now: number) => TokenError.TokenError | undefined
-  readonly lastFailure: (key: Scopes) => TokenError.TokenError | undefined
-  /** The keys whose last flight failed. */
-  readonly keys: () => Iterable<Scopes>
+export interface Backoff<K> {
+  readonly failed: (key: K, failed: Failed) => void
+  /** Ends the pauses that began before the request that succeeded; `startedAt` tells when that began. */
+  readonly succeeded: (key: K, startedAt: number) => void
+  /** The pause after the last failure since the last success, whether it still holds or not. */
+  readonly last: (key: K) => Pause | undefined
+  /** The pause that holds; of two, the one that ends later. */
+  readonly holding: (key: K, now: number) => Pause | undefined
+  /** The keys that failed since their last success. */
+  readonly keys: () => ReadonlyArray<K>
 }
 
-const everyKey = Symbol("every key")
+const mayPass = (error: TokenError.TokenError): boolean =>
+  error.reason._tag === "Transport" || (error.isRetryable && error.reason._tag !== "RateLimited")
 
-const refusalKey = (key: Scopes, { reason }: TokenError.TokenError): Scopes | typeof everyKey | undefined => {
-  switch (reason._tag) {
-    case "InvalidClient":
-    case "UnauthorizedClient":
-      return everyKey
-    case "InvalidScope":
-      return key
-    default:
-      return undefined
+const concernsEveryKey = ({ reason }: TokenError.TokenError, isStated: boolean): boolean =>
+  isStated ||
+  reason._tag === "SecretUnavailable" ||
+  reason._tag === "InvalidClient" ||
+  reason._tag === "UnauthorizedClient" ||
+  reason._tag === "RateLimited"
+
+/** The failure, told once more during its pause. */
+export const replay = ({ error, until }: Pause, now: number): TokenError.TokenError =>
+  new TokenError.TokenError({ ...error, nextAttemptIn: Duration.millis(Math.ceil(until - now)) })
+
+/** `capacity`: keys remembered. `replays: false`: a pause that nobody stated lasts 1 s. */
+export const makeBackoff = <K>(options: { readonly capacity: number; readonly replays: boolean }): Backoff<K> => {
+  const pauses = new Map<K, Pause>()
+  let pauseOfAll: Pause | undefined
+
+  const last = (key: K): Pause | undefined => {
+    const pause = pauses.get(key)
+    if (pause === undefined || pauseOfAll === undefined) return pause ?? pauseOfAll
+    return pause.from > pauseOfAll.from ? pause : pauseOfAll
   }
-}
 
-const asksToWait = ({ reason }: TokenError.TokenError): boolean =>
-  reason._tag === "RateLimited" || (reason._tag === "ServerError" && reason.status === 503)
-
-export const makeSetbacks = (options: { readonly capacity: number; readonly replay: boolean }): Setbacks => {
-  const failures = new Map<Scopes, Span & { readonly error: TokenError.TokenError }>()
-  const refusals = new Map<Scopes | typeof everyKey, Refusal>()
-  let cooling: Span | undefined
-
-  const keep = <K, V>(map: Map<K, V>, key: K, value: V) => {
-    map.delete(key)
-    map.set(key, value)
-    const [oldest] = map.keys()
-    if (map.size > options.capacity && oldest !== undefined) map.delete(oldest)
+  const remember = (key: K, pause: Pause) => {
+    pauses.delete(key)
+    pauses.set(key, pause)
+    const [oldest] = pauses.keys()
+    if (pauses.size > options.capacity && oldest !== undefined) pauses.delete(oldest)
   }
 
   return {
-    failed: (key, error, now, random) => {
-      keep(failures, key, { error, from: now, until: now + quietMillis })
-      if (asksToWait(error) && error.retryAfter !== undefined) {
-        const wait = Math.min(Duration.toMillis(error.retryAfter), maxCoolingMillis)
-        cooling = { from: now, until: Math.max(isWithin(cooling, now) ? cooling.until : 0, now + wait) }
-      }
-      const refused = refusalKey(key, error)
-      if (refused === undefined || !options.replay) return
-      const previous = refusals.get(refused)
-      // One that falls into the pause of the last, asked before it began or by `refresh`, tells nothing new.
-      const growth = isWithin(previous, now) ? 1 : 2
-      const pause = previous === undefined ? firstRefusalMillis : Math.min(previous.pause * growth, maxRefusalMillis)
-      // Jittered downwards, so that 60 s is the most.
-      keep(refusals, refused, { error, pause, from: now, until: now + pause * (1 - random * 0.2) })
+    failed: (key, { error, now, random, startedAt }) => {
+      const stated = Math.min(Duration.toMillis(error.retryAfter ?? Duration.zero), longestStated)
+      const isStated = stated > 0
+      const longest = options.replays ? (mayPass(error) ? longestIfPassing : longestIfLasting) : firstPause
+      const before = last(key)
+      // A request that was on its way when the pause began tells nothing new.
+      const growth = before !== undefined && startedAt <= before.from ? 1 : 2
+      const length = before === undefined ? firstPause : Math.min(before.length * growth, longest)
+      const until = now + Math.max(length, stated) * (1 + jitter * random)
+      const pause = { error, length, from: now, until, isStated }
+      if (!concernsEveryKey(error, isStated)) remember(key, pause)
+      // Requests of several keys may fail at the same time: the wait that ends last was asked for as well.
+      else if (pauseOfAll === undefined || pauseOfAll.until <= until || pauseOfAll.until <= now) pauseOfAll = pause
     },
-    succeeded: (key) => {
-      failures.delete(key)
-      refusals.delete(key)
-      refusals.delete(everyKey)
+    succeeded: (key, startedAt) => {
+      pauses.delete(key)
+      if (pauseOfAll !== undefined && pauseOfAll.from < startedAt) pauseOfAll = undefined
     },
-    isQuiet: (key, now) => isWithin(failures.get(key), now),
-    cooling: (now) => (isWithin(cooling, now) ? Duration.millis(cooling.until - now) : undefined),
-    refusal: (key, now) => {
-      const refusal = [refusals.get(everyKey), refusals.get(key)].find((refusal) => isWithin(refusal, now))
-      if (refusal === undefined) return undefined
-      const nextAttemptIn = Duration.millis(Math.ceil(refusal.until - now))
-      return new TokenError.TokenError({ ...refusal.error, nextAttemptIn })
+    last,
+    holding: (key, now) => {
+      const pause = pauses.get(key)
+      const held = pause !== undefined && now < pause.until ? pause : undefined
+      if (pauseOfAll === undefined || now >= pauseOfAll.until) return held
+      return held !== undefined && held.until > pauseOfAll.until ? held : pauseOfAll
     },
-    lastFailure: (key) => failures.get(key)?.error,
-    keys: () => failures.keys()
+    keys: () => [...pauses.keys()]
   }
 }

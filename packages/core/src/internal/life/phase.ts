@@ -1,4 +1,10 @@
-// When a token is renewed, and when it stops being handed out. Pure, so that it can be tested over all lives.
+// The phase of a token's life: one pure function of the token and the clock, on which everything switches.
+//
+// fresh  served from memory
+// due    served from memory, and renewed
+// late   callers wait for the new token, and get the old one if the request fails
+// over   not handed out
+import type * as Clock from "effect/Clock"
 
 /** How long before expiry: this part of the life, and at most so many milliseconds. */
 export interface Margin {
@@ -9,7 +15,7 @@ export interface Margin {
 export interface Margins {
   readonly soft: Margin
   readonly hard: Margin
-  /** Part of the life by which soft may come earlier, so that many caches do not ask at the same moment. */
+  /** Part of the life by which renewal may begin earlier, so that many caches do not renew at the same moment. */
   readonly jitter: number
 }
 
@@ -19,24 +25,48 @@ export const defaults: Margins = {
   jitter: 0.1
 }
 
-/** Epoch milliseconds; issuedAt ≤ soft ≤ hard ≤ expiry. */
-export interface Thresholds {
-  /** From here on the token is served from memory while it is renewed. */
-  readonly soft: number
-  /** From here on callers wait for the new one. */
-  readonly hard: number
-  /** Up to here it serves if there is no new one: 5 s before expiry, for the way to the API, and never before hard. */
-  readonly last: number
+export type Phase = "fresh" | "due" | "late" | "over"
+
+/** The ages in milliseconds at which the next phase begins; 0 ≤ due ≤ late ≤ over ≤ life. */
+export interface Borders {
+  readonly due: number
+  readonly late: number
+  /** 5 s before expiry, which leave time for the token to reach the API; but never before `late`. */
+  readonly over: number
 }
 
 const travelTime = 5_000
 
-const before = (expiry: number, life: number, { ofLife, atMost }: Margin) => expiry - Math.min(atMost, life * ofLife)
+/** `life` in milliseconds; `random` is in [0, 1). */
+export const borders = (life: number, { soft, hard, jitter }: Margins, random: number): Borders => {
+  const before = ({ atMost, ofLife }: Margin) => life - Math.min(atMost, life * ofLife)
+  const late = Math.max(0, before(hard))
+  const due = before(soft) - random * jitter * life
+  return { due: Math.min(late, Math.max(0, due)), late, over: Math.max(late, life - travelTime) }
+}
 
-/** `random` is in [0, 1). */
-export const thresholds = (issuedAt: number, expiry: number, margins: Margins, random: number): Thresholds => {
-  const life = expiry - issuedAt
-  const hard = Math.max(issuedAt, before(expiry, life, margins.hard))
-  const soft = before(expiry, life, margins.soft) - random * margins.jitter * life
-  return { soft: Math.min(hard, Math.max(issuedAt, soft)), hard, last: Math.max(hard, expiry - travelTime) }
+/** Both clocks in milliseconds: the wall clock can be set, the monotonic one may stand still while a machine sleeps. */
+export interface Instant {
+  readonly wall: number
+  readonly monotonic: number
+}
+
+/** Milliseconds of the clock that is never set back. */
+export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
+
+/** When a token's life began. */
+export interface Born {
+  readonly issuedAt: Instant
+}
+
+/** The larger of the ages on both clocks, in milliseconds. */
+export const ageOf = ({ issuedAt }: Born, now: Instant): number =>
+  Math.max(now.wall - issuedAt.wall, now.monotonic - issuedAt.monotonic)
+
+export const phaseOf = (token: Born & Borders, now: Instant): Phase => {
+  const age = ageOf(token, now)
+  if (age >= token.over) return "over"
+  // A wall clock that stands before the token's birth can't tell whether the token has expired for IMS and the API.
+  if (age >= token.late || now.wall < token.issuedAt.wall) return "late"
+  return age < token.due ? "fresh" : "due"
 }

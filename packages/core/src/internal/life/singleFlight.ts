@@ -1,75 +1,99 @@
-// The flights in progress: one for each key, run in the context of the cache and never in a caller's, shared by all who
-// wait, ended early by nothing but the end of the scope.
+// One request at a time for each key, shared by its callers. A request belongs to the scope in which this is built, and
+// runs in its context, never in a caller's: callers come and go, and only the end of the scope ends a request early.
+//
+// Callers wait on a native promise. Where a runtime binds I/O to the request that it serves (Cloudflare's workerd), only
+// a promise resumes each caller in its own context; and the request is lost without a word when the context of the
+// caller that started it ends. So a request that has not ended a second after its deadline counts as lost, and one of
+// the callers that wait starts another.
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberSet from "effect/FiberSet"
-import type * as HttpClient from "effect/http/HttpClient"
-import * as Random from "effect/Random"
 import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
-import type { AccessToken } from "../../AccessToken.ts"
-import type { Scopes } from "../../Scopes.ts"
 import * as TokenError from "../../TokenError.ts"
+import { defectOf } from "../shown/defect.ts"
+import { monotonicMillis } from "./phase.ts"
 
-export interface Flights {
-  /** After the end of the scope every flight fails with `Closed`. */
+/** How a request was asked for. */
+export interface Asked {
+  /** A caller waits for it, and sees its error. */
+  readonly isAwaited: boolean
+  /** It may pass a pause that nobody stated. */
+  readonly isInsistent: boolean
+}
+
+export interface SingleFlight<K, A> {
+  /** After the end of the scope every request fails with `Closed`. */
   readonly isClosed: () => boolean
-  readonly isFlying: (key: Scopes) => boolean
-  /** Waits for the flight in progress, or for one that it starts. */
-  readonly join: (key: Scopes) => Effect.Effect<AccessToken, TokenError.TokenError>
-  /** Starts a flight that nobody waits for; those who join it later do not change that. */
-  readonly start: (key: Scopes) => Effect.Effect<void>
+  readonly isInProgress: (key: K) => boolean
+  /** Waits for the request in progress, or for one that it starts. */
+  readonly join: (key: K, asked: Asked) => Effect.Effect<A, TokenError.TokenError>
+  /** Starts a request for which nobody waits; callers that join it later do not change that. */
+  readonly start: (key: K) => Effect.Effect<void>
 }
 
-interface Flight {
-  readonly isAsked: boolean
-  readonly landed: Deferred.Deferred<AccessToken, TokenError.TokenError>
-  /** There from its first step on, which runs as it is started. */
-  span: Tracer.Span | undefined
-  /** The ids of the spans that it is linked to. */
-  readonly askers: Set<string>
-}
-
-export interface Options {
+export interface Options<K, A, R> {
   readonly name: string
   readonly endpoint: string
-  readonly run: (key: Scopes) => Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient>
-  /** Both run before those who wait go on; `started` in epoch milliseconds, `random` in [0, 1). */
-  readonly onSuccess: (key: Scopes, token: AccessToken, started: number, random: number) => Effect.Effect<void>
-  /** `isAsked`: it was started by one who waits, and will see the error. */
-  readonly onFailure: (
-    key: Scopes,
-    error: TokenError.TokenError,
-    started: number,
-    random: number,
-    isAsked: boolean
-  ) => Effect.Effect<void>
-  /** Runs after either, and also if the flight broke elsewhere. */
-  readonly onEnd: (key: Scopes) => void
+  /** Fails with typed errors only. */
+  readonly run: (key: K, asked: Asked) => Effect.Effect<A, TokenError.TokenError, R>
+  /** The limit of one run, in milliseconds. */
+  readonly limit: number
+  /** The clock of the layer's build. */
+  readonly clock: Clock.Clock
 }
+
+interface Flight<A> {
+  /** Resolves when the request ends; never rejects. */
+  readonly landed: Promise<Exit.Exit<A, TokenError.TokenError>>
+  readonly land: (exit: Exit.Exit<A, TokenError.TokenError>) => void
+  /** From here on it counts as lost. */
+  readonly lostAt: number
+  /** There from the first step on. */
+  span: Tracer.Span | undefined
+  /** The ids of the spans that it is linked to. */
+  readonly callers: Set<string>
+}
+
+const lostAfter = 1_000
+
+/** Client and provider hide their own defects: what is left is the program's tracer, which makes the spans. */
+export const withoutDefects =
+  (endpoint: string) =>
+  <A, R>(self: Effect.Effect<A, TokenError.TokenError, R>): Effect.Effect<A, TokenError.TokenError, R> =>
+    Effect.catchCause(self, (cause) =>
+      Cause.hasFails(cause)
+        ? Effect.failCause(cause)
+        : Effect.fail(
+            new TokenError.TokenError({
+              reason: new TokenError.Defect({ module: "Tracer", ...defectOf(cause) }),
+              endpoint
+            })
+          )
+    )
 
 /** What OpenTelemetry keeps of the links of a span, unless told otherwise. */
 const maxLinks = 128
 
-/** The span of who asks, as a link: the flight is shared, so it hangs under nobody. */
-const linkOf = (flight: Flight, context: Context.Context<never>): ReadonlyArray<Tracer.SpanLink> => {
+/** The span of the caller, as a link: a shared request has no one parent. */
+const linkOf = (callers: Set<string>, context: Context.Context<never>): ReadonlyArray<Tracer.SpanLink> => {
   const span = Context.getOrUndefined(context, Tracer.ParentSpan)
-  if (span === undefined || flight.askers.has(span.spanId) || flight.askers.size === maxLinks) return []
-  flight.askers.add(span.spanId)
+  if (span === undefined || callers.has(span.spanId) || callers.size === maxLinks) return []
+  callers.add(span.spanId)
   return [{ span, attributes: {} }]
 }
 
-export const makeFlights = Effect.fnUntraced(function* (
-  options: Options
-): Effect.fn.Return<Flights, never, HttpClient.HttpClient | Scope.Scope> {
-  const flights = new Map<Scopes, Flight>()
+export const makeSingleFlight = Effect.fnUntraced(function* <K extends string, A, R>(
+  options: Options<K, A, R>
+): Effect.fn.Return<SingleFlight<K, A>, never, R | Scope.Scope> {
+  const flights = new Map<K, Flight<A>>()
   const fibers = yield* FiberSet.make<void, never>()
-  const fork = yield* FiberSet.runtime(fibers)<HttpClient.HttpClient>()
+  const fork = yield* FiberSet.runtime(fibers)<R>()
+  const now = () => monotonicMillis(options.clock)
   let isClosed = false
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -78,71 +102,83 @@ export const makeFlights = Effect.fnUntraced(function* (
   )
 
   const fail = (reason: TokenError.TokenErrorReason) =>
-    new TokenError.TokenError({ reason, endpoint: options.endpoint })
+    Exit.fail(new TokenError.TokenError({ reason, endpoint: options.endpoint }))
 
-  /** Nothing foreign gets to those who wait: what is no TokenError becomes one. */
-  const sealed = (cause: Cause.Cause<TokenError.TokenError>) =>
-    Cause.hasFails(cause)
-      ? Effect.failCause(cause)
-      : Effect.fail(fail(new TokenError.Transport({ kind: "other", code: "DEFECT" })))
+  const inProgress = (key: K): Flight<A> | undefined => {
+    const flight = flights.get(key)
+    return flight !== undefined && now() < flight.lostAt ? flight : undefined
+  }
 
-  const fly = (key: Scopes, flight: Flight, links: ReadonlyArray<Tracer.SpanLink>) =>
-    Effect.gen(function* () {
-      flight.span = yield* Effect.orDie(Effect.currentSpan)
-      const started = yield* Clock.currentTimeMillis
-      const exit = yield* options.run(key).pipe(Effect.catchCause(sealed), Effect.exit)
-      const random = yield* Random.next
-      const noted = Exit.isSuccess(exit)
-        ? options.onSuccess(key, exit.value, started, random)
-        : Effect.flatMap(Effect.flip(exit), (error) => options.onFailure(key, error, started, random, flight.isAsked))
-      // What tells of it may break, such as a logger of the program: the outcome is the same.
-      yield* Effect.ignoreCause(noted)
-      return yield* exit
-    }).pipe(
+  const fly = (key: K, asked: Asked, flight: Flight<A>, links: ReadonlyArray<Tracer.SpanLink>) =>
+    Effect.suspend(() => options.run(key, asked)).pipe(
+      (run) =>
+        Effect.flatMap(Effect.orDie(Effect.currentSpan), (span) => {
+          flight.span = span
+          return run
+        }),
       Effect.annotateLogs("itwin.auth.cache", options.name),
-      Effect.withSpan("TokenCache.flight", {
+      Effect.withSpan("TokenCache.request", {
         root: true,
         links,
         attributes: { "itwin.auth.cache": options.name, "itwin.scopes": key }
       }),
-      // The tracer is the program's, and may break too.
-      Effect.catchCause(sealed),
+      withoutDefects(options.endpoint),
       Effect.onExit((exit) =>
         Effect.sync(() => {
-          flights.delete(key)
-          options.onEnd(key)
-          const closed = Exit.isFailure(exit) && isClosed
-          Deferred.doneUnsafe(flight.landed, closed ? Effect.fail(fail(new TokenError.Closed({}))) : exit)
+          if (flights.get(key) === flight) flights.delete(key)
+          flight.land(Exit.isFailure(exit) && isClosed ? fail(new TokenError.Closed({})) : exit)
         })
       ),
       Effect.exit,
       Effect.asVoid
     )
 
-  /** The flight in progress, or a new one. It is registered before its first step: that may ask for the key itself. */
-  const flightOf = (key: Scopes, context: Context.Context<never>, isAsked: boolean): Flight => {
-    const current = flights.get(key)
+  /** The request in progress, or a new one. It is registered before its first step, which may ask for the key itself. */
+  const flightOf = (key: K, asked: Asked, context: Context.Context<never>): Flight<A> => {
+    const current = inProgress(key)
     if (current !== undefined) {
-      // A tracer that can't take them is no reason to give no token.
-      Result.try(() => current.span?.addLinks(linkOf(current, context)))
+      // The tracer is the program's: if it can't take the links, the request goes on.
+      Result.try(() => current.span?.addLinks(linkOf(current.callers, context)))
       return current
     }
-    const flight: Flight = { isAsked, landed: Deferred.makeUnsafe(), span: undefined, askers: new Set() }
-    if (isClosed) {
-      Deferred.doneUnsafe(flight.landed, Effect.fail(fail(new TokenError.Closed({}))))
-      return flight
+    let land: Flight<A>["land"] = () => {}
+    const landed = new Promise<Exit.Exit<A, TokenError.TokenError>>((resolve) => {
+      land = resolve
+    })
+    const lostAt = now() + options.limit + lostAfter
+    const flight: Flight<A> = { landed, land, lostAt, span: undefined, callers: new Set() }
+    if (isClosed) flight.land(fail(new TokenError.Closed({})))
+    else {
+      flights.set(key, flight)
+      fork(fly(key, asked, flight, linkOf(flight.callers, context)))
     }
-    flights.set(key, flight)
-    fork(fly(key, flight, linkOf(flight, context)))
     return flight
   }
 
+  const wait = (flight: Flight<A>): Effect.Effect<A, TokenError.TokenError> =>
+    Effect.callback((resume) => {
+      flight.landed.then(resume)
+    })
+
+  const join = (key: K, asked: Asked): Effect.Effect<A, TokenError.TokenError> =>
+    Effect.contextWith((context: Context.Context<never>) => {
+      const flight = flightOf(key, asked, context)
+      return Effect.timeoutOrElse(wait(flight), {
+        duration: Math.max(0, flight.lostAt - now()),
+        orElse: () => join(key, asked)
+      })
+    }).pipe(
+      // The caller's own clock has no say in how long the request may take.
+      Effect.provideService(Clock.Clock, options.clock)
+    )
+
   return {
     isClosed: () => isClosed,
-    isFlying: (key) => flights.has(key),
-    join: (key) =>
-      Effect.contextWith((context: Context.Context<never>) => Deferred.await(flightOf(key, context, true).landed)),
+    isInProgress: (key) => inProgress(key) !== undefined,
+    join,
     start: (key) =>
-      Effect.contextWith((context: Context.Context<never>) => Effect.sync(() => void flightOf(key, context, false)))
+      Effect.contextWith((context: Context.Context<never>) =>
+        Effect.sync(() => void flightOf(key, { isAwaited: false, isInsistent: false }, context))
+      )
   }
 })

@@ -1,53 +1,70 @@
-// What the cache tells operators: metrics by OpenTelemetry's conventions (units in UCUM), and log lines, which the
-// flight annotates with the cache's name.
+// What the cache tells operators: metrics by OpenTelemetry's conventions (units in UCUM), and log lines, to which the
+// request adds the cache's name.
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { AccessToken } from "../../AccessToken.ts"
 import type { TokenError } from "../../TokenError.ts"
 
 const duration = Metric.histogram("itwin.auth.token.request.duration", {
-  description: "Duration of flights: reading the secret and asking IMS, retries included.",
+  description: "Duration of token requests: reading the secret and requesting the token, retries included.",
   attributes: { unit: "s" },
   boundaries: Metric.boundariesFromIterable([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 15])
 })
 
 const requests = Metric.counter("itwin.auth.cache.requests", {
-  description: "Tokens asked for, by how they were answered.",
+  description: "Calls of get, by result: hit, stale (served and due for renewal), or miss.",
   attributes: { unit: "{request}" },
   incremental: true
 })
 
 const refreshFailures = Metric.counter("itwin.auth.refresh.failures", {
-  description: "Flights that gave no token.",
+  description: "Token requests that failed, retries included.",
   attributes: { unit: "{failure}" },
   incremental: true
 })
 
 const timeToExpiry = Metric.gauge("itwin.auth.token.time_to_expiry", {
-  description: "Life left of the token that came last, when it came.",
+  description: "Remaining life of the newest token, when it was obtained.",
   attributes: { unit: "s" }
 })
 
-/** Errors are logged as such when the token at hand has no more than this left. */
-const urgentMillis = 2 * 60_000
+/** A failed renewal is logged as an error when the token in memory has no more than this left. */
+const urgentSeconds = 2 * 60
 
-/** Who asked for a first token sees the error; that of a renewal, or of the warm-up, is seen by nobody else. */
-const logFailure = (now: number, expiry: number | undefined, isAsked: boolean) => {
-  if (expiry === undefined) return isAsked ? Effect.logDebug : Effect.logWarning
-  return now >= expiry - urgentMillis ? Effect.logError : Effect.logWarning
+interface Failed {
+  /** How long the request took, in seconds. */
+  readonly took: number
+  /** What is left of the token in memory, in seconds, if there is one. */
+  readonly left: number | undefined
+  /** The failure before this one, since the last success. */
+  readonly previous: TokenError | undefined
+  /** A caller waited for the request, and sees its error. */
+  readonly isAwaited: boolean
+}
+
+/** Names a defect, so that the same one is logged as an error only once. */
+const defectIn = (error: TokenError | undefined): string | undefined => {
+  if (error === undefined) return undefined
+  const reason = error.reason._tag === "SecretUnavailable" ? error.reason.error.reason : error.reason
+  return reason._tag === "Defect" ? [reason.errorName, ...reason.frames].join(" ") : undefined
+}
+
+const logFailure = (error: TokenError, { isAwaited, left, previous }: Failed) => {
+  const defect = defectIn(error)
+  if (defect !== undefined && defect !== defectIn(previous)) return Effect.logError
+  if (left !== undefined) return left <= urgentSeconds ? Effect.logError : Effect.logWarning
+  return isAwaited ? Effect.logDebug : Effect.logWarning
 }
 
 export interface Telemetry {
-  /** Counts without an effect, for the hot path; published with the next flight. */
-  readonly count: (result: "hit" | "stale" | "miss") => void
-  readonly obtained: (token: AccessToken, started: number, now: number, recovered: boolean) => Effect.Effect<void>
-  readonly failed: (
-    error: TokenError,
-    started: number,
-    now: number,
-    expiry: number | undefined,
-    isAsked: boolean
+  /** Calls of `get` by result: counted without an effect, for the hot path, and published with the next request. */
+  readonly counts: { hit: number; stale: number; miss: number }
+  readonly obtained: (
+    token: AccessToken,
+    seconds: { readonly took: number; readonly left: number },
+    hasRecovered: boolean
   ) => Effect.Effect<void>
+  readonly failed: (error: TokenError, failed: Failed) => Effect.Effect<void>
 }
 
 export const makeTelemetry = (cache: string): Telemetry => {
@@ -64,38 +81,35 @@ export const makeTelemetry = (cache: string): Telemetry => {
       { discard: true }
     )
   )
-  const took = (started: number, now: number, attributes: Record<string, string>) =>
-    Metric.update(Metric.withAttributes(duration, { ...named, ...attributes }), (now - started) / 1000)
+  const measure = (seconds: number, attributes: Record<string, string>) =>
+    Metric.update(Metric.withAttributes(duration, { ...named, ...attributes }), seconds)
 
   return {
-    count: (result) => {
-      counts[result]++
-    },
-    obtained: (token, started, now, recovered) =>
+    counts,
+    obtained: (token, { left, took }, hasRecovered) =>
       Effect.all(
         [
           publish,
-          took(started, now, {}),
-          Metric.update(
-            Metric.withAttributes(timeToExpiry, named),
-            Math.max(0, (token.expiresAt.epochMilliseconds - now) / 1000)
-          ),
-          (recovered
+          measure(took, {}),
+          Metric.update(Metric.withAttributes(timeToExpiry, named), Math.max(0, left)),
+          (hasRecovered
             ? Effect.logInfo("Recovered: obtained an access token")
             : Effect.logDebug("Obtained an access token")
           ).pipe(Effect.annotateLogs({ clientId: token.clientId, scopes: token.scopes, expiresAt: token.expiresAt }))
         ],
         { discard: true }
       ),
-    failed: (error, started, now, expiry, isAsked) =>
-      Effect.all(
+    failed: (error, failed) => {
+      const attributes = { "error.type": error.reason._tag }
+      return Effect.all(
         [
           publish,
-          took(started, now, { "error.type": error.reason._tag }),
-          Metric.update(Metric.withAttributes(refreshFailures, { ...named, "error.type": error.reason._tag }), 1),
-          logFailure(now, expiry, isAsked)(`Obtained no access token. ${error.message}`)
+          measure(failed.took, attributes),
+          Metric.update(Metric.withAttributes(refreshFailures, { ...named, ...attributes }), 1),
+          logFailure(error, failed)(`Obtained no access token. ${error.message}`)
         ],
         { discard: true }
       )
+    }
   }
 }

@@ -1,53 +1,69 @@
-// The tokens at hand: one for each scope set, at most so many, the least recently used going first.
+// The tokens in memory: one for each key, at most so many, the least recently used going first.
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../../AccessToken.ts"
-import type { Scopes } from "../../Scopes.ts"
-import { type Margins, type Thresholds, thresholds } from "./phase.ts"
+import { type Borders, type Born, borders, type Instant, type Margins, type Phase, phaseOf } from "./phase.ts"
 
-/** The effect is made once, so that a hit allocates nothing but the fiber's step. */
-export interface Entry extends Thresholds {
+export interface Entry extends Born, Borders {
   readonly token: AccessToken
+  /** Made once, so that a hit allocates nothing. */
   readonly succeed: Effect.Effect<AccessToken>
-  /** A clock that stands before this can't tell the token's age. */
-  readonly issuedAt: number
-  readonly expiry: number
+  /** On the wall clock, in milliseconds. */
   lastUsed: number
-  /** An API refused it, and another one is on its way. */
-  isRefused: boolean
+  /** Between these moments of the wall clock the token is known to be fresh, without a look at the other clock. */
+  freshFrom: number
+  freshUntil: number
 }
 
-export interface TokenStore {
-  readonly get: (key: Scopes) => Entry | undefined
-  readonly put: (key: Scopes, entry: Entry) => void
-  /** Forgets this entry and no other. */
-  readonly drop: (key: Scopes, entry: Entry) => void
-  readonly clear: () => void
-  readonly keys: () => Iterable<Scopes>
-}
+/** How long a look at both clocks serves. A wall clock that was set back can hide an age for no longer than this. */
+const lookMillis = 1_000
 
-export const makeEntry = (token: AccessToken, margins: Margins, random: number, now: number): Entry => {
-  const issuedAt = token.issuedAt.epochMilliseconds
-  const expiry = token.expiresAt.epochMilliseconds
+/** `bornAt`: when the life began on the monotonic clock; `random` is in [0, 1). */
+export const makeEntry = (
+  token: AccessToken,
+  bornAt: number,
+  now: Instant,
+  margins: Margins,
+  random: number
+): Entry => {
+  const wall = token.issuedAt.epochMilliseconds
   return {
     token,
     succeed: Effect.succeed(token),
-    issuedAt,
-    expiry,
-    lastUsed: now,
-    isRefused: false,
-    ...thresholds(issuedAt, expiry, margins, random)
+    issuedAt: { wall, monotonic: bornAt },
+    ...borders(token.expiresAt.epochMilliseconds - wall, margins, random),
+    lastUsed: now.wall,
+    freshFrom: wall,
+    freshUntil: wall
   }
+}
+
+/** The phase, which it remembers for a second if it is `fresh`. */
+export const look = (entry: Entry, now: Instant): Phase => {
+  const phase = phaseOf(entry, now)
+  if (phase === "fresh") {
+    entry.freshFrom = now.wall
+    entry.freshUntil = Math.min(now.wall + lookMillis, entry.issuedAt.wall + entry.due)
+  }
+  return phase
 }
 
 /** Whether both are the same token: by value, since a caller may hold a copy. */
 export const isSame = (self: AccessToken, that: AccessToken): boolean =>
   Redacted.value(self.value) === Redacted.value(that.value)
 
-export const makeTokenStore = (capacity: number): TokenStore => {
-  const entries = new Map<Scopes, Entry>()
+export interface Tokens<K> {
+  readonly get: (key: K) => Entry | undefined
+  readonly put: (key: K, entry: Entry) => void
+  readonly drop: (key: K) => void
+  readonly clear: () => void
+  readonly keys: () => Iterable<K>
+}
+
+export const makeTokens = <K>(capacity: number): Tokens<K> => {
+  const entries = new Map<K, Entry>()
   const evict = () => {
-    let oldest: Scopes | undefined
+    let oldest: K | undefined
     let lastUsed = Number.POSITIVE_INFINITY
     for (const [key, entry] of entries) {
       if (entry.lastUsed < lastUsed) {
@@ -63,9 +79,7 @@ export const makeTokenStore = (capacity: number): TokenStore => {
       entries.set(key, entry)
       if (entries.size > capacity) evict()
     },
-    drop: (key, entry) => {
-      if (entries.get(key) === entry) entries.delete(key)
-    },
+    drop: (key) => entries.delete(key),
     clear: () => entries.clear(),
     keys: () => entries.keys()
   }

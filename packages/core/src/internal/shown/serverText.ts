@@ -1,20 +1,27 @@
 // Text that a server sent is shown only as far as it does not look like a secret: a server may echo, in any encoding,
-// what it was sent. Looking for the echo can't be complete; looking for ordinary text can.
+// what it was sent. A search for the echo can't be complete; a search for ordinary text can.
 //
-// The text is normalized (NFKC), cut to 512 characters and split at white space. A piece that does not look like words
-// becomes `…`. A text that contains 8 consecutive letters and digits of a known secret is not shown at all.
+// The text is normalized (NFKC), cut to 512 characters and split at white space. A piece that does not look like words, or
+// that the end cuts, becomes `…`. A text that contains 8 consecutive letters and digits of a known secret is not shown at
+// all; nor of its base64, since groups of 4 of it look like words.
+//
+// This decides only what is shown. Code that acts on a server's text reads the text itself.
+import * as Base64 from "effect/encoding/Base64"
 
 const maxLength = 512
 const echoLength = 8
+const groupLength = echoLength / 2
+/** Of a longer secret, a token, base64 is not looked for: that would show in the time of a failure. */
+const maxEncodedLength = 4096
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
 const uuids = /(?<![\p{L}\p{N}])[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}(?![\p{L}\p{N}])/giu
 const forbidden = /[%&#*\\+=\p{C}]/u
-const separators = /[^\p{L}\p{M}\p{N}]+/u
+const punctuation = /[^\p{L}\p{M}\p{N}]+/u
 
 const isWord = (word: string): boolean => {
-  if (/^\p{N}{1,4}$/u.test(word) || /^[A-Z]{1,32}\d{3,8}$/.test(word)) return true
-  if (!/^[\p{L}\p{M}]{1,32}$/u.test(word)) return false
+  if (/^\p{N}{1,4}$/u.test(word) || /^[A-Z]{1,31}\d{3,8}$/.test(word)) return true
+  if (!/^[\p{L}\p{M}]{1,31}$/u.test(word)) return false
   if (word.length < 5 || /^[A-Z]+$/.test(word)) return true
   return (word.match(/\p{Lu}/gu) ?? []).length * 3 <= word.length
 }
@@ -22,62 +29,98 @@ const isWord = (word: string): boolean => {
 const wordsOf = (piece: string): ReadonlyArray<string> =>
   piece
     .replace(uuids, " ")
-    .split(separators)
+    .split(punctuation)
     .filter((word) => word !== "")
 
-const hasDigit = (word: string): boolean => /\p{N}/u.test(word)
+const countDigits = (words: ReadonlyArray<string>): number => words.filter((word) => /\p{N}/u.test(word)).length
 
 const passes = (piece: string): boolean => {
   if (forbidden.test(piece)) return false
   const words = wordsOf(piece)
-  return words.every(isWord) && words.filter(hasDigit).length <= 2
+  return words.every(isWord) && countDigits(words) <= 2
 }
 
-/** Letters and digits in lower case: what an echo keeps whatever stands between them. */
-const skeleton = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, "")
+/** Cut before, so that no text of megabytes is normalized. A piece that the end cuts is marked, since what is left of a
+ * secret may look like a word. */
+const normalize = (text: string): string => {
+  const normal = text.slice(0, 4 * maxLength).normalize("NFKC")
+  return normal.length <= maxLength ? normal : normal.slice(0, maxLength).replace(/\S*$/u, "…")
+}
+
+/** Letters and digits in lower case: what an echo keeps, whatever stands between them. */
+const skeleton = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "")
+
+/** A secret, and its base64 at each of the three places where it can begin in longer base64. */
+const formsOf = (secret: string): ReadonlyArray<string> =>
+  secret.length > maxEncodedLength
+    ? [secret]
+    : [secret, ...["", " ", "  "].map((before) => Base64.encode(before + secret))]
+
+/**
+ * Returns whether the text has 8 consecutive characters of the secret, or all of a shorter secret.
+ *
+ * Any 8 characters contain a group of 4 that begins at a multiple of 4, so only these groups of a long secret are
+ * looked up: a token of 32 KiB takes less than a millisecond.
+ */
+const repeats = (text: string, secret: string): boolean => {
+  if (secret.length < echoLength) return secret !== "" && text.includes(secret)
+  const groups = new Set<string>()
+  for (let at = 0; at + groupLength <= text.length; at++) groups.add(text.slice(at, at + groupLength))
+  for (let at = 0; at + groupLength <= secret.length; at += groupLength) {
+    if (!groups.has(secret.slice(at, at + groupLength))) continue
+    for (let from = Math.max(0, at - groupLength + 1); from <= at && from + echoLength <= secret.length; from++) {
+      if (text.includes(secret.slice(from, from + echoLength))) return true
+    }
+  }
+  return false
+}
 
 export interface ServerText {
   /** Returns what may be shown of a text; undefined if that is nothing. */
   readonly show: (text: string) => string | undefined
-  /** Returns the text if all of it may be shown, otherwise undefined: for codes and origins. */
-  readonly showWhole: (text: string) => string | undefined
-  /** Returns whether the text contains 8 consecutive letters and digits of a secret, or all of a shorter one. */
-  readonly isEcho: (text: string) => boolean
+  /** Returns the text if all of it may be shown, otherwise undefined. */
+  readonly showComplete: (text: string) => string | undefined
+  /** Returns the text if all of it may be shown, otherwise `unknown`: for codes, origins and keys. */
+  readonly showCode: (code: string) => string
+  /** Returns the id if it is a UUID or 32 hexadecimal digits, otherwise undefined. */
+  readonly showCorrelationId: (id: string | undefined) => string | undefined
+  /** Returns those of a list that may be shown; none if these would not be shown as one text. */
+  readonly showEach: (texts: ReadonlyArray<string>) => ReadonlyArray<string>
 }
 
-/** `secrets`: what this request sent and must not be shown, and a token that it brought. */
+/** `secrets`: what this request sent and must not be shown, and a token that the response brought. */
 export const makeServerText = (secrets: ReadonlyArray<string>): ServerText => {
-  const sought = secrets.map(skeleton).filter((secret) => secret !== "")
-
+  // Most responses have no text to show, and a token may be long.
+  let skeletons: ReadonlyArray<string> | undefined
   const isEcho = (text: string): boolean => {
+    skeletons ??= secrets.flatMap(formsOf).map(skeleton)
     const plain = skeleton(text)
-    return sought.some((secret) => {
-      if (secret.length < echoLength) return plain.includes(secret)
-      for (let at = 0; at + echoLength <= plain.length; at++) {
-        if (secret.includes(plain.slice(at, at + echoLength))) return true
-      }
-      return false
-    })
+    return skeletons.some((secret) => repeats(plain, secret))
   }
+
+  const isSuspect = (text: string): boolean => countDigits(wordsOf(text)) > 4 || isEcho(text)
 
   const show = (text: string): string | undefined => {
-    const normal = text.normalize("NFKC").slice(0, maxLength)
-    if (isEcho(normal) || wordsOf(normal).filter(hasDigit).length > 4) return undefined
+    const normal = normalize(text)
+    if (isSuspect(normal)) return undefined
     const pieces = normal.split(/\s+/u).filter((piece) => piece !== "")
     const shown = pieces.map((piece) => (passes(piece) ? piece : "…"))
-    return shown.filter((piece, at) => piece !== "…" || shown[at - 1] !== "…").join(" ") || undefined
+    return shown.every((piece) => piece === "…")
+      ? undefined
+      : shown.filter((piece, at) => piece !== "…" || shown[at - 1] !== "…").join(" ")
   }
+
+  const showComplete = (text: string) => (show(text) === text ? text : undefined)
 
   return {
     show,
-    isEcho,
-    showWhole: (text) => {
-      const shown = show(text)
-      return shown === text ? shown : undefined
+    showComplete,
+    showCode: (code) => showComplete(code) ?? "unknown",
+    showCorrelationId: (id) =>
+      id !== undefined && (uuid.test(id) || /^[\da-f]{32}$/i.test(id)) && !isEcho(id) ? id : undefined,
+    showEach: (texts) => {
+      const shown = texts.filter((text) => showComplete(text) !== undefined)
+      return isSuspect(shown.join(" ")) ? [] : shown
     }
   }
 }
-
-/** Returns the correlation id if it is a UUID or 32 hexadecimal digits, and not an echo. */
-export const showCorrelationId = (id: string | undefined, serverText: ServerText): string | undefined =>
-  id !== undefined && (uuid.test(id) || /^[\da-f]{32}$/i.test(id)) && !serverText.isEcho(id) ? id : undefined

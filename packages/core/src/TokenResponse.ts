@@ -1,0 +1,136 @@
+/**
+ * The two JSON objects that a token endpoint returns: a token (RFC 6749 §5.1) and an error (§5.2).
+ *
+ * The schemas decide what is accepted. The message of each check becomes `InvalidResponse.detail`; no message contains
+ * a part of the response.
+ *
+ * **Gotchas**
+ *
+ * `access_token` decodes to a `Redacted` value that refuses to be encoded.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+import * as Scopes from "./Scopes.ts"
+
+const maxTokenLength = 32 * 1024
+const maxScopeLength = 4 * 1024
+const defaultLife = 300
+const maxLife = 24 * 60 * 60
+
+const AccessToken = Schema.String.annotate({ message: "access_token is not a string" }).check(
+  Schema.isMaxLength(maxTokenLength, { message: `access_token is longer than ${maxTokenLength} characters` }),
+  // b64token, RFC 6750 §2.1
+  Schema.isPattern(/^[A-Za-z0-9\-._~+/]+=*$/, { message: "access_token is empty or has a forbidden character" }),
+  // What a server writes that put an absent value into its JSON as text.
+  Schema.isPattern(/^(?!(null|undefined)$)/, { message: "access_token is the text null or undefined" })
+)
+
+const notBearer = "token_type is not Bearer"
+
+const TokenType = Schema.String.annotate({ message: notBearer })
+  .check(Schema.isPattern(/^bearer$/i, { message: notBearer }))
+  .pipe(
+    Schema.decodeTo(
+      Schema.Literal("Bearer"),
+      SchemaTransformation.transform({
+        decode: (_: string): "Bearer" => "Bearer",
+        encode: (type): string => type
+      })
+    ),
+    Schema.annotateKey({ messageMissingKey: notBearer })
+  )
+
+const notSeconds = "expires_in is not a number of seconds with at most 10 digits"
+
+const isSeconds = (value: number | string | null): boolean =>
+  value === null || (typeof value === "number" ? value >= 0 && value < 1e10 : /^\d{1,10}(\.\d+)?$/.test(value))
+
+/** `null` counts as absent. */
+const ExpiresIn = Schema.Union([Schema.Number, Schema.String, Schema.Null])
+  .annotate({ message: notSeconds })
+  .check(Schema.makeFilter(isSeconds, { message: notSeconds }))
+  .pipe(
+    Schema.decodeTo(
+      Schema.Number,
+      SchemaTransformation.transform({
+        decode: (value) => (value === null ? defaultLife : Math.min(Math.floor(Number(value)), maxLife)),
+        encode: (seconds: number): number | string | null => seconds
+      })
+    ),
+    Schema.withDecodingDefaultKey(Effect.succeed(null))
+  )
+
+const notScopes = "scope is not a list of scope tokens"
+
+/** `null` and the empty text count as absent. */
+const Scope = Schema.NullOr(Schema.String)
+  .annotate({ message: notScopes })
+  .check(
+    Schema.makeFilter((value) => value === null || value.length <= maxScopeLength, {
+      message: `scope is longer than ${maxScopeLength} characters`
+    }),
+    Schema.makeFilter((value) => value === null || value === "" || Result.isSuccess(Scopes.parse(value)), {
+      message: notScopes
+    })
+  )
+
+/**
+ * A response that grants a token (RFC 6749 §5.1).
+ *
+ * - `access_token`: at most 32 KiB, of the characters of a `b64token` (RFC 6750 §2.1), and not the text `null` or
+ *   `undefined`.
+ * - `token_type`: `Bearer` in any case.
+ * - `expires_in`: seconds, at most 10 digits before the point, as a number or as text. A fraction is rounded down, more
+ *   than 24 h counts as 24 h, and 300 s is the value when it is absent or `null`.
+ * - `scope`: scope tokens, at most 4 KiB; may be absent, `null` or empty.
+ * - `error`: absent or `null`. A response with a token and an error of any other type contradicts itself.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const TokenResponse = Schema.Struct({
+  error: Schema.optionalKey(Schema.Null.annotate({ message: "the response also contains an error" })),
+  access_token: Schema.RedactedFromValue(AccessToken, { disallowEncode: true }).pipe(
+    Schema.annotateKey({ messageMissingKey: "access_token is missing" })
+  ),
+  token_type: TokenType,
+  expires_in: ExpiresIn,
+  scope: Schema.optionalKey(Scope)
+}).annotate({ message: "not a JSON object" })
+
+/**
+ * A response that grants a token, decoded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type TokenResponse = typeof TokenResponse.Type
+
+/**
+ * A response that refuses one (RFC 6749 §5.2): a code that is not empty, and a description, which is left out if it is
+ * not a string.
+ *
+ * **Gotchas**
+ *
+ * Both are a server's text: it may repeat what it was sent.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const OAuthErrorResponse = Schema.Struct({
+  error: Schema.NonEmptyString,
+  error_description: Schema.optionalKey(Schema.String.pipe(Schema.catchDecoding(() => Effect.succeed(Option.none()))))
+})
+
+/**
+ * A response that refuses a token, decoded.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type OAuthErrorResponse = typeof OAuthErrorResponse.Type

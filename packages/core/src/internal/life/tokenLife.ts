@@ -1,0 +1,330 @@
+// The life of tokens over `acquire(key)`: phases, one shared request for each key, and one backoff. It knows neither
+// where credentials come from nor how a token is requested.
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Random from "effect/Random"
+import type * as Scope from "effect/Scope"
+import type { AccessToken } from "../../AccessToken.ts"
+import type { RetryPolicy } from "../../RetryPolicy.ts"
+import * as TokenError from "../../TokenError.ts"
+import { detached } from "../detached.ts"
+import { makeBackoff, type Pause, replay } from "./backoff.ts"
+import { ageOf, type Instant, type Margins, monotonicMillis, type Phase } from "./phase.ts"
+import { type Asked, makeSingleFlight, withoutDefects } from "./singleFlight.ts"
+import { makeTelemetry } from "./telemetry.ts"
+import { type Entry, isSame, look, makeEntry, makeTokens } from "./tokens.ts"
+
+/** What a request for a token may do, and has to ask. */
+export interface Attempt {
+  /** The first request after a failure: one attempt, one read of the secret. */
+  readonly isProbe: boolean
+  /** What is left of the time limit. */
+  readonly timeLeft: () => Duration.Duration
+  /**
+   * Run before each step that asks a server: while the request slept or was on its way, another one may have begun a
+   * pause.
+   */
+  readonly mayContinue: Effect.Effect<void, TokenError.TokenError>
+  /** Names the client for which a token is about to be requested: tokens of another one are dropped. */
+  readonly useClient: (clientId: string) => Effect.Effect<void>
+}
+
+export interface Acquired {
+  readonly token: AccessToken
+  /** When its life began, in milliseconds of the monotonic clock. */
+  readonly bornAt: number
+}
+
+export interface Options<K extends string, R> {
+  readonly name: string
+  readonly endpoint: string
+  readonly acquire: (key: K, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError, R>
+  readonly keyOf: (token: AccessToken) => K
+  readonly policy: Pick<RetryPolicy, "totalTimeout" | "maxRetryAfter">
+  readonly margins: Margins
+  readonly maxKeys: number
+  readonly replayFailures: boolean
+  readonly renewal: "background" | "inline"
+}
+
+export interface Status<K> {
+  readonly key: K
+  readonly phase: Phase
+  readonly token: AccessToken | undefined
+  readonly lastFailure: TokenError.TokenError | undefined
+  readonly nextAttemptIn: Duration.Duration | undefined
+}
+
+export interface TokenLife<K> {
+  readonly get: (key: K) => Effect.Effect<AccessToken, TokenError.TokenError>
+  readonly refresh: (key: K) => Effect.Effect<AccessToken, TokenError.TokenError>
+  readonly replace: (token: AccessToken) => Effect.Effect<Option.Option<AccessToken>>
+  readonly invalidate: (token: AccessToken) => void
+  readonly peek: (key: K) => AccessToken | undefined
+  readonly isReady: (key: K) => Effect.Effect<boolean>
+  /** Gets a token, and goes on until it has one. */
+  readonly warmUp: (key: K) => Effect.Effect<void>
+  readonly status: (always: K) => ReadonlyArray<Status<K>>
+}
+
+const secondsLeft = (entry: Entry, at: Instant): number =>
+  (Duration.toMillis(entry.token.life) - ageOf(entry, at)) / 1000
+
+/** Of a token that has expired, or nearly so, when it arrives. */
+const stillborn = new TokenError.InvalidResponse({ detail: "the token had expired when the response arrived" })
+
+/** A token that is rejected although it is younger than this is not replaced: another one would be rejected too. */
+const replaceAfter = 30_000
+
+/** A caller that insists on a request passes a pause of this age that nobody stated. */
+const insistAfter = 10_000
+
+const quietly: Asked = { isAwaited: false, isInsistent: false }
+const awaited: Asked = { isAwaited: true, isInsistent: false }
+const insistently: Asked = { isAwaited: true, isInsistent: true }
+
+export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
+  options: Options<K, R>
+): Effect.fn.Return<TokenLife<K>, never, R | Scope.Scope> {
+  const { endpoint, maxKeys } = options
+  const totalTimeout = Duration.toMillis(options.policy.totalTimeout)
+  const maxRetryAfter = Duration.toMillis(options.policy.maxRetryAfter)
+  const clock = yield* Clock.Clock
+  const monotonic = () => monotonicMillis(clock)
+  const now = (): Instant => ({ wall: clock.currentTimeMillisUnsafe(), monotonic: monotonic() })
+  const tokens = makeTokens<K>(maxKeys)
+  const backoff = makeBackoff<K>({ capacity: maxKeys, replays: options.replayFailures })
+  const telemetry = makeTelemetry(options.name)
+  const { counts } = telemetry
+  let currentClient: string | undefined
+
+  const errorOf = (reason: TokenError.TokenErrorReason) => new TokenError.TokenError({ reason, endpoint })
+
+  /** The token in memory, unless it may not be handed out any more. */
+  const usable = (key: K): Entry | undefined => {
+    const entry = tokens.get(key)
+    return entry !== undefined && look(entry, now()) !== "over" ? entry : undefined
+  }
+
+  const isShort = (pause: Pause, at: number, deadline: number): boolean =>
+    pause.isStated && pause.until - at <= maxRetryAfter && pause.until < deadline
+
+  /** Waits for a short pause that the server stated; fails with the error of any other. */
+  const pass = (
+    key: K,
+    deadline: number,
+    blocks: (pause: Pause) => boolean
+  ): Effect.Effect<void, TokenError.TokenError> =>
+    Effect.suspend(() => {
+      const at = monotonic()
+      const pause = backoff.holding(key, at)
+      if (pause === undefined || !blocks(pause)) return Effect.void
+      return isShort(pause, at, deadline)
+        ? // Another failure may have begun a new pause meanwhile.
+          Effect.andThen(Effect.sleep(Duration.millis(Math.ceil(pause.until - at))), pass(key, deadline, blocks))
+        : Effect.fail(replay(pause, at))
+    })
+
+  const blocksFor =
+    ({ isInsistent }: Asked) =>
+    (pause: Pause): boolean =>
+      !isInsistent || pause.isStated || monotonic() - pause.from < insistAfter
+
+  const useClient = (clientId: string) =>
+    Effect.suspend(() => {
+      const previous = currentClient
+      currentClient = clientId
+      if (previous === undefined || previous === clientId) return Effect.void
+      tokens.clear()
+      return Effect.ignoreCause(
+        Effect.logWarning(
+          `The secret provider returned another client id: ${clientId} instead of ${previous}. The tokens of ${previous} are dropped.`
+        )
+      )
+    })
+
+  const acquire = (key: K, deadline: number, startedAt: number) => {
+    const timeLeft = () => Duration.millis(Math.max(0, deadline - monotonic()))
+    const attempt: Attempt = {
+      isProbe: backoff.last(key) !== undefined,
+      timeLeft,
+      // The pauses that held when the request began are behind it.
+      mayContinue: pass(key, deadline, (pause) => pause.from >= startedAt),
+      useClient
+    }
+    return Effect.timeoutOrElse(detached(options.acquire(key, attempt)), {
+      duration: timeLeft(),
+      orElse: () => Effect.fail(errorOf(new TokenError.Timeout({ limit: options.policy.totalTimeout })))
+    }).pipe(withoutDefects(endpoint))
+  }
+
+  const succeeded = (key: K, { bornAt, token }: Acquired, startedAt: number, random: number) => {
+    const at = now()
+    const hasRecovered = backoff.last(key) !== undefined
+    const entry = makeEntry(token, bornAt, at, options.margins, random)
+    const seconds = { took: (at.monotonic - startedAt) / 1000, left: secondsLeft(entry, at) }
+    if (look(entry, at) === "over") {
+      // It is handed to the callers that wait, and not kept. The pause keeps the others from a request each.
+      backoff.failed(key, { error: errorOf(stillborn), startedAt, now: at.monotonic, random })
+      return telemetry.obtained(token, seconds, false)
+    }
+    backoff.succeeded(key, startedAt)
+    // Unless the credentials were replaced by another client's while the request was on its way.
+    if (token.clientId === currentClient) tokens.put(key, entry)
+    return telemetry.obtained(token, seconds, hasRecovered)
+  }
+
+  const failed = (key: K, error: TokenError.TokenError, startedAt: number, random: number, isAwaited: boolean) => {
+    // A failure that is told once more during its pause is not a new one.
+    if (error.nextAttemptIn !== undefined) return Effect.void
+    const at = now()
+    const previous = backoff.last(key)?.error
+    const held = usable(key)
+    backoff.failed(key, { error, startedAt, now: at.monotonic, random })
+    return telemetry.failed(error, {
+      took: (at.monotonic - startedAt) / 1000,
+      left: held === undefined ? undefined : secondsLeft(held, at),
+      previous,
+      isAwaited
+    })
+  }
+
+  const flights = yield* makeSingleFlight<K, AccessToken, R>({
+    name: options.name,
+    endpoint,
+    limit: totalTimeout,
+    clock,
+    run: Effect.fnUntraced(function* (key, asked) {
+      const deadline = monotonic() + totalTimeout
+      yield* pass(key, deadline, blocksFor(asked))
+      const startedAt = monotonic()
+      const exit = yield* Effect.exit(acquire(key, deadline, startedAt))
+      const random = yield* Random.next
+      const told = Exit.isSuccess(exit)
+        ? succeeded(key, exit.value, startedAt, random)
+        : Effect.flatMap(Effect.flip(exit), (error) => failed(key, error, startedAt, random, asked.isAwaited))
+      // The logger is the program's, and may break: the outcome stays.
+      yield* Effect.ignoreCause(told)
+      return (yield* exit).token
+    })
+  })
+
+  yield* Effect.addFinalizer(() => Effect.sync(() => tokens.clear()))
+
+  /** A token from a request: fails at once while a pause holds that is not waited for. */
+  const request = (key: K, asked: Asked): Effect.Effect<AccessToken, TokenError.TokenError> =>
+    Effect.suspend(() => {
+      if (flights.isInProgress(key) || flights.isClosed()) return flights.join(key, asked)
+      const at = monotonic()
+      const pause = backoff.holding(key, at)
+      return pause === undefined || !blocksFor(asked)(pause) || isShort(pause, at, at + totalTimeout)
+        ? flights.join(key, asked)
+        : Effect.fail(replay(pause, at))
+    })
+
+  /** A token from a request; if that fails, the one in memory as long as it is usable. */
+  const requestOrKeep = (key: K, asked: Asked): Effect.Effect<AccessToken, TokenError.TokenError> =>
+    Effect.catch(request(key, asked), (error) => usable(key)?.succeed ?? Effect.fail(error))
+
+  const mayStart = (key: K): boolean =>
+    !flights.isInProgress(key) && !flights.isClosed() && backoff.holding(key, monotonic()) === undefined
+
+  const start = (key: K) => Effect.suspend(() => (mayStart(key) ? flights.start(key) : Effect.void))
+
+  const get = (key: K): Effect.Effect<AccessToken, TokenError.TokenError> => {
+    const entry = tokens.get(key)
+    if (entry === undefined) return miss(key)
+    const wall = clock.currentTimeMillisUnsafe()
+    const isKnownFresh = wall < entry.freshUntil && wall >= entry.freshFrom
+    const phase = isKnownFresh ? "fresh" : look(entry, { wall, monotonic: monotonic() })
+    if (phase === "over") return miss(key)
+    entry.lastUsed = wall
+    if (phase === "fresh") {
+      counts.hit++
+      return entry.succeed
+    }
+    counts.stale++
+    // While a pause holds, or another caller's request is in progress, a token that is due serves.
+    if (phase === "due") {
+      if (options.renewal === "background") return Effect.andThen(start(key), entry.succeed)
+      return mayStart(key) ? requestOrKeep(key, awaited) : entry.succeed
+    }
+    return backoff.holding(key, monotonic()) === undefined ? requestOrKeep(key, awaited) : entry.succeed
+  }
+
+  const miss = (key: K) => {
+    counts.miss++
+    return requestOrKeep(key, awaited)
+  }
+
+  const isYoung = (token: AccessToken, entry: Entry | undefined): boolean => {
+    const at = now()
+    // Of a token that is not in memory, only the wall clock tells the age; one that was set back tells nothing.
+    const age =
+      entry !== undefined && isSame(entry.token, token) ? ageOf(entry, at) : at.wall - token.issuedAt.epochMilliseconds
+    return age >= 0 && age < replaceAfter
+  }
+
+  const warmUp = (key: K): Effect.Effect<void> =>
+    Effect.catch(Effect.asVoid(requestOrKeep(key, quietly)), () =>
+      Effect.suspend(() => {
+        if (flights.isClosed()) return Effect.void
+        const at = monotonic()
+        const wait = Math.max(1_000, Math.ceil((backoff.holding(key, at)?.until ?? at) - at))
+        return Effect.andThen(Effect.sleep(Duration.millis(wait)), warmUp(key))
+      })
+    )
+
+  return {
+    get,
+    refresh: (key) => request(key, insistently),
+    replace: (token) =>
+      Effect.suspend(() => {
+        const key = options.keyOf(token)
+        const entry = usable(key)
+        if (entry !== undefined && !isSame(entry.token, token)) return Effect.succeedSome(entry.token)
+        if (isYoung(token, entry) || backoff.holding(key, monotonic()) !== undefined) return Effect.succeedNone
+        return Effect.map(
+          Effect.option(flights.join(key, awaited)),
+          Option.filter((another) => !isSame(another, token))
+        )
+      }),
+    invalidate: (token) => {
+      const key = options.keyOf(token)
+      const entry = tokens.get(key)
+      if (entry !== undefined && isSame(entry.token, token)) tokens.drop(key)
+    },
+    peek: (key) => {
+      const entry = tokens.get(key)
+      const at = now()
+      if (entry === undefined || look(entry, at) !== "fresh") return undefined
+      entry.lastUsed = at.wall
+      return entry.token
+    },
+    isReady: (key) =>
+      Effect.suspend(() => {
+        const entry = usable(key)
+        return entry !== undefined && look(entry, now()) === "fresh"
+          ? Effect.succeed(true)
+          : Effect.as(start(key), entry !== undefined)
+      }),
+    warmUp,
+    status: (always) => {
+      const at = now()
+      return [...new Set([always, ...tokens.keys(), ...backoff.keys()])].map((key) => {
+        const entry = tokens.get(key)
+        const pause = backoff.holding(key, at.monotonic)
+        return {
+          key,
+          phase: entry === undefined ? "over" : look(entry, at),
+          token: entry?.token,
+          lastFailure: backoff.last(key)?.error,
+          nextAttemptIn: pause === undefined ? undefined : Duration.millis(pause.until - at.monotonic)
+        }
+      })
+    }
+  }
+})

@@ -1,0 +1,224 @@
+// Rule 6 as a pure module: the pause after a failed request.
+import { assert, describe, it } from "@effect/vitest"
+import { SecretProviderError, TokenError } from "@effect-itwin/core"
+import { Duration, Effect, Schema } from "effect"
+import { type Backoff, makeBackoff, replay } from "../src/internal/life/backoff.ts"
+
+const errorOf = (reason: TokenError.TokenErrorReason) =>
+  new TokenError.TokenError({ reason, endpoint: "https://ims.example/t" })
+const unread = (reason: SecretProviderError.SecretProviderErrorReason) =>
+  errorOf(new TokenError.SecretUnavailable({ error: new SecretProviderError.SecretProviderError({ reason }) }))
+const fields = { provider: "Vault", secretName: "itwin" }
+
+const passing = errorOf(new TokenError.ServerError({ status: 500 }))
+const lasting = errorOf(new TokenError.InvalidRequest({ description: undefined }))
+const stated = (seconds: number) =>
+  errorOf(new TokenError.ServerError({ status: 503, retryAfter: Duration.seconds(seconds) }))
+
+const make = (replays = true, capacity = 100) => makeBackoff<string>({ capacity, replays })
+
+/** Fails at `now`, of a request that began at that moment; returns how long the pause is. */
+const fail = (
+  backoff: Backoff<string>,
+  error: TokenError.TokenError,
+  now: number,
+  { key = "a", random = 0, startedAt = now } = {}
+) => {
+  backoff.failed(key, { error, startedAt, now, random })
+  return (backoff.holding(key, now)?.until ?? now) - now
+}
+
+/** The pauses when each request begins at the end of the pause before it. */
+const pausesOf = (error: TokenError.TokenError, count: number, backoff = make(), random = 0) => {
+  let now = 0
+  return Array.from({ length: count }, () => {
+    const pause = fail(backoff, error, now, { random })
+    now += pause
+    return pause / 1000
+  })
+}
+
+describe("the pause after a failure", () => {
+  it.each<readonly [string, TokenError.TokenError]>([
+    ["500", passing],
+    ["a timeout", errorOf(new TokenError.Timeout({ limit: Duration.seconds(15) }))],
+    ["a lost connection", errorOf(new TokenError.Transport({ kind: "reset", code: "ECONNRESET" }))],
+    ["an unknown host", errorOf(new TokenError.Transport({ kind: "dns", code: "ENOTFOUND" }))],
+    ["an expired certificate", errorOf(new TokenError.Transport({ kind: "tls", code: "CERT_HAS_EXPIRED" }))],
+    ["an unreachable backend", unread(new SecretProviderError.Unavailable(fields))],
+    ["a backend that throttles", unread(new SecretProviderError.Throttled(fields))]
+  ])("is 1, 2, 4, 8, 10, 10 s when the failure may pass: %s", (_name, error) => {
+    assert.deepStrictEqual(pausesOf(error, 7), [1, 2, 4, 8, 10, 10, 10])
+  })
+
+  it.each<readonly [string, TokenError.TokenError]>([
+    ["invalid_request", lasting],
+    ["invalid_client", errorOf(new TokenError.InvalidClient({ description: undefined }))],
+    ["a 429 without a stated wait", errorOf(new TokenError.RateLimited({ retryAfter: undefined }))],
+    ["a redirect", errorOf(new TokenError.RedirectRefused({ origin: undefined, followed: false }))],
+    ["a defect", errorOf(new TokenError.Defect({ module: "HttpClient", errorName: "TypeError", frames: [] }))],
+    ["a disabled secret", unread(new SecretProviderError.Disabled(fields))],
+    ["a secret that is not found", unread(new SecretProviderError.NotFound(fields))],
+    ["a provider that throws", unread(new SecretProviderError.Defect({ ...fields, errorName: "Error", frames: [] }))]
+  ])("is 1, 2, 4, 8, 16, 32, 60, 60 s when the failure lasts: %s", (_name, error) => {
+    assert.deepStrictEqual(pausesOf(error, 8), [1, 2, 4, 8, 16, 32, 60, 60])
+  })
+
+  it("is capped at 10 s by a failure that may pass after one that lasts", () => {
+    const backoff = make()
+    pausesOf(lasting, 6, backoff)
+    assert.strictEqual(fail(backoff, passing, 1e6), 10_000)
+  })
+
+  it("begins at 1 s again after a success", () => {
+    const backoff = make()
+    pausesOf(passing, 5, backoff)
+    backoff.succeeded("a", 1e9)
+    assert.isUndefined(backoff.last("a"))
+    assert.deepStrictEqual(pausesOf(passing, 3, backoff), [1, 2, 4])
+  })
+
+  it("does not double when the request began before the pause did", () => {
+    const backoff = make()
+    fail(backoff, lasting, 1_000)
+    assert.strictEqual(fail(backoff, lasting, 1_500, { startedAt: 500 }), 1_000)
+    assert.strictEqual(fail(backoff, lasting, 5_000), 2_000)
+  })
+
+  it.effect.prop(
+    "is longer by at most 20 %, and never shorter, when it is jittered",
+    [Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999999 }))],
+    ([random]) =>
+      Effect.sync(() => {
+        const exact = pausesOf(lasting, 8)
+        for (const [i, pause] of pausesOf(lasting, 8, make(), random).entries()) {
+          assert.approximately(pause, (exact[i] ?? 0) * (1 + 0.2 * random), 1e-9)
+        }
+      })
+  )
+
+  it("grows without jitter: the next one doubles the length before jitter", () => {
+    const backoff = make()
+    assert.strictEqual(fail(backoff, passing, 0, { random: 0.5 }), 1_100)
+    assert.strictEqual(fail(backoff, passing, 10_000), 2_000)
+  })
+
+  it("lasts 1 s, however often a request fails, when failures are not replayed", () => {
+    assert.deepStrictEqual(pausesOf(lasting, 4, make(false)), [1, 1, 1, 1])
+    assert.deepStrictEqual(pausesOf(passing, 4, make(false)), [1, 1, 1, 1])
+  })
+})
+
+describe("a wait that a server stated", () => {
+  it.each([
+    [30, 30],
+    [600, 600],
+    [900, 900],
+    [901, 900],
+    [86_400, 900]
+  ])("of %i s makes the pause %i s", (seconds, expected) => {
+    assert.strictEqual(fail(make(), stated(seconds), 0), expected * 1000)
+  })
+
+  it("is respected as often as it is stated", () => {
+    assert.deepStrictEqual(pausesOf(stated(60), 3), [60, 60, 60])
+  })
+
+  it("never shortens the pause", () => {
+    assert.deepStrictEqual(pausesOf(stated(3), 5), [3, 3, 4, 8, 10])
+  })
+
+  it("is never shortened by jitter, and prolonged by at most 20 %", () => {
+    assert.strictEqual(fail(make(), stated(60), 0, { random: 0 }), 60_000)
+    assert.approximately(fail(make(), stated(60), 0, { random: 0.999999 }), 72_000, 1)
+  })
+
+  it("is respected when failures are not replayed", () => {
+    assert.deepStrictEqual(pausesOf(stated(60), 3, make(false)), [60, 60, 60])
+  })
+
+  it("of 0 s is not a stated wait", () => {
+    const backoff = make()
+    fail(backoff, stated(0), 0)
+    assert.deepInclude(backoff.holding("a", 0), { isStated: false, until: 1_000 })
+  })
+
+  it("is found when the secret backend stated it", () => {
+    const error = unread(new SecretProviderError.Throttled({ ...fields, retryAfter: Duration.seconds(60) }))
+    const backoff = make()
+    fail(backoff, error, 0)
+    assert.deepInclude(backoff.holding("a", 0), { isStated: true, until: 60_000 })
+  })
+})
+
+describe("whom the pause holds", () => {
+  it.each<readonly [string, TokenError.TokenError]>([
+    ["500", passing],
+    ["invalid_scope", errorOf(new TokenError.InvalidScope({ scopes: "a", description: undefined }))],
+    ["invalid_request", lasting],
+    ["a lost connection", errorOf(new TokenError.Transport({ kind: "reset", code: undefined }))]
+  ])("is the failed key only, after %s", (_name, error) => {
+    const backoff = make()
+    fail(backoff, error, 0)
+    assert.isDefined(backoff.holding("a", 0))
+    assert.isUndefined(backoff.holding("b", 0))
+    assert.deepStrictEqual(backoff.keys(), ["a"])
+  })
+
+  it.each<readonly [string, TokenError.TokenError]>([
+    ["an unreadable secret", unread(new SecretProviderError.NotFound(fields))],
+    ["invalid_client", errorOf(new TokenError.InvalidClient({ description: undefined }))],
+    ["unauthorized_client", errorOf(new TokenError.UnauthorizedClient({ description: undefined }))],
+    ["429", errorOf(new TokenError.RateLimited({ retryAfter: undefined }))],
+    ["a stated wait", stated(30)]
+  ])("is every key, after %s", (_name, error) => {
+    const backoff = make()
+    fail(backoff, error, 0)
+    assert.strictEqual(backoff.holding("b", 0)?.error, error)
+    assert.strictEqual(backoff.last("b")?.error, error)
+  })
+
+  it("is told by the pause that ends later, when a narrow and a wide one hold", () => {
+    const backoff = make()
+    fail(backoff, stated(30), 0)
+    fail(backoff, passing, 0)
+    assert.strictEqual(backoff.holding("a", 0)?.until, 30_000)
+    const other = make()
+    fail(other, stated(30), 0)
+    other.failed("a", { error: passing, startedAt: 29_500, now: 29_500, random: 0 })
+    assert.strictEqual(other.holding("a", 29_500)?.error, passing)
+    assert.isAbove(other.holding("a", 29_500)?.until ?? 0, 30_000)
+  })
+
+  it("keeps the longer wide pause when two keys fail at the same time", () => {
+    const backoff = make()
+    fail(backoff, stated(60), 0)
+    fail(backoff, errorOf(new TokenError.InvalidClient({ description: undefined })), 0, { key: "b" })
+    assert.strictEqual(backoff.holding("b", 0)?.until, 60_000)
+  })
+
+  it("ends at its last millisecond", () => {
+    const backoff = make()
+    fail(backoff, passing, 0)
+    assert.isDefined(backoff.holding("a", 999))
+    assert.isUndefined(backoff.holding("a", 1_000))
+    assert.isDefined(backoff.last("a"))
+  })
+
+  it("forgets the oldest narrow failures beyond its capacity", () => {
+    const backoff = make(true, 2)
+    for (const key of ["a", "b", "c"]) fail(backoff, passing, 0, { key })
+    assert.deepStrictEqual(backoff.keys(), ["b", "c"])
+  })
+
+  it("says for how long when the failure is told once more", () => {
+    const backoff = make()
+    fail(backoff, stated(30), 0)
+    const pause = backoff.holding("a", 12_000.5)
+    assert.isDefined(pause)
+    if (pause === undefined) return
+    const told = replay(pause, 12_000.5)
+    assert.deepStrictEqual(told.reason, pause.error.reason)
+    assert.deepStrictEqual(told.nextAttemptIn, Duration.millis(18_000))
+  })
+})

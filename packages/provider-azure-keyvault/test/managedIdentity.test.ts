@@ -1,0 +1,7 @@
+import { it } from "@effect/vitest"
+import { readThroughMetadataOutages } from "./support.ts"
+
+it.effect(
+  "fails three reads alike for each outage of the metadata service, and then recovers, with a managed identity",
+  () => readThroughMetadataOutages
+)
