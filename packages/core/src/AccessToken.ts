@@ -1,10 +1,11 @@
 /**
- * An access token as IMS granted it. It is opaque to its client: nothing in it is read (RFC 9068 §6); what is known
- * about it comes from the answer that brought it.
+ * Represents an access token as IMS granted it.
+ *
+ * A client does not read the token itself (RFC 9068 §6). Scopes and times come from the token response.
  *
  * **Gotchas**
  *
- * The value sits in `Redacted` and refuses to be encoded. {@link AccessToken.authorizationHeader} is `Redacted` too.
+ * The value is `Redacted` and can't be encoded. {@link AccessToken.authorizationHeader} is `Redacted` too.
  *
  * @since 0.1.0
  */
@@ -15,22 +16,24 @@ import * as Schema from "effect/Schema"
 import * as Scopes from "./Scopes.ts"
 
 /**
+ * Holds the token with its scopes, its client id and its times.
+ *
  * @category models
  * @since 0.1.0
  */
 export class AccessToken extends Schema.Class<AccessToken>("@effect-itwin/core/AccessToken")({
   value: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true }),
   tokenType: Schema.Literal("Bearer"),
-  /** What was granted; equals `requestedScopes` when the answer names none (RFC 6749 §5.1). */
+  /** The granted scopes. They equal `requestedScopes` if the response names none (RFC 6749 §5.1). */
   scopes: Scopes.Scopes,
   requestedScopes: Scopes.Scopes,
   clientId: Schema.String,
-  /** The moment before the request was sent: the token's life is counted from here. */
+  /** The time just before the request was sent. The token's life is counted from here. */
   issuedAt: Schema.DateTimeUtc,
   expiresAt: Schema.DateTimeUtc
 }) {
   /**
-   * The value of the `Authorization` header: `Bearer …` (RFC 6750 §2.1).
+   * Returns the value of the `Authorization` header: `Bearer …` (RFC 6750 §2.1).
    *
    * @since 0.1.0
    */
@@ -39,7 +42,7 @@ export class AccessToken extends Schema.Class<AccessToken>("@effect-itwin/core/A
   }
 
   /**
-   * From `issuedAt` to `expiresAt`.
+   * Returns the time from `issuedAt` to `expiresAt`.
    *
    * @since 0.1.0
    */

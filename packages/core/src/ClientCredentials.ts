@@ -1,13 +1,13 @@
 /**
- * The id and secret of a service application, with what its backend knows about the secret.
+ * Represents the client id and the client secret of a service application.
  *
- * The rules for both values are here, for every provider: {@link clientIdFromText} and {@link clientSecretFromText} turn
- * the text that a backend holds into a value, or say what is wrong with the text.
+ * Every provider uses the rules of this module: {@link clientIdFromText} and {@link clientSecretFromText} turn the text
+ * that a backend holds into a value, or say what is wrong with the text.
  *
  * **Gotchas**
  *
- * The secret sits in `Redacted` and refuses to be encoded, so printing, logging or serializing credentials shows no
- * secret. Read it with `Redacted.value`, as late as possible.
+ * The secret is `Redacted` and can't be encoded, so printing, logging or serializing credentials does not show it. Read
+ * it with `Redacted.value`, as late as possible.
  *
  * **Example** (Text from a file)
  *
@@ -29,7 +29,7 @@ import * as Schema from "effect/Schema"
 /**
  * Accepts a client id: letters, digits, dot, dash and underscore.
  *
- * A client id appears in errors, logs and spans. The narrow form keeps a secret out of them when both are swapped.
+ * A client id appears in errors, logs and spans. These few characters keep a secret out of them if the two are swapped.
  *
  * @category schemas
  * @since 0.1.0
@@ -40,18 +40,17 @@ export const ClientId = Schema.String.check(
 
 const maxLength = 1024
 
-/** NUL characters and a byte order mark, or what a reader of UTF-8 makes of that mark. */
+/** Looks for NUL characters and for a byte order mark, also one that was decoded as UTF-8. */
 const isUtf16 = (text: string): boolean => /\0|^[\uFEFF\uFFFE\uFFFD]/.test(text)
 
-const utf16 =
-  "The value is UTF-16 text, or begins with a byte order mark. Save it as UTF-8 without a byte order mark, and store it again."
+const utf16 = "The value is UTF-16 text, or begins with a byte order mark. Save it as UTF-8 without a byte order mark."
 
-/** Never quotes the text. */
+/** Returns what is wrong with the text, and never quotes it. */
 const secretProblem = (text: string): string | undefined => {
   if (text === "") return "The value is empty. Store the value shown under My Apps."
   if (isUtf16(text)) return utf16
   if (text.length > maxLength) {
-    return `The value has more than 1,024 characters. Store the client secret alone.`
+    return "The value has more than 1,024 characters. Store only the client secret."
   }
   return /^[\x20-\x7E]+$/.test(text)
     ? undefined
@@ -59,7 +58,7 @@ const secretProblem = (text: string): string | undefined => {
 }
 
 /**
- * Accepts a client secret: 1 to 1,024 printable ASCII characters (VSCHAR, RFC 6749 appendix A.2). Refuses to encode it.
+ * Accepts a client secret: 1 to 1,024 printable ASCII characters (VSCHAR, RFC 6749 appendix A.2). Does not encode it.
  *
  * @category schemas
  * @since 0.1.0
@@ -69,7 +68,7 @@ export const ClientSecret = Schema.RedactedFromValue(Schema.String.check(Schema.
 })
 
 /**
- * Client credentials (RFC 6749 §2.3.1), as shown once when the app is registered.
+ * Holds client credentials (RFC 6749 §2.3.1). The platform shows them once, when the app is registered.
  *
  * @category models
  * @since 0.1.0
@@ -80,12 +79,12 @@ export class ClientCredentials extends Schema.Class<ClientCredentials>("@effect-
   clientSecret: ClientSecret,
   /** The backend's name for this version of the secret, if it has versions. */
   version: Schema.optional(Schema.String),
-  /** When the backend says the secret expires. Advisory: IMS decides. */
+  /** When the secret expires, as the backend says. IMS decides whether it is still valid. */
   expiresAt: Schema.optional(Schema.DateTimeUtc)
 }) {
   /**
-   * The e-mail of the identity that the platform creates for the app: the one to add to an iTwin, so that the app sees
-   * its data.
+   * Returns the e-mail of the app's identity on the platform. Invite this e-mail to an iTwin so that the app sees its
+   * data.
    *
    * @since 0.1.0
    */
@@ -94,14 +93,14 @@ export class ClientCredentials extends Schema.Class<ClientCredentials>("@effect-
   }
 }
 
-/** Files and `echo` leave one newline behind; other white space is a mistake that the owner has to see. */
+/** Files and `echo` add one newline. Other white space is a mistake, which the owner must see. */
 const lineOf = (text: string): Result.Result<string, string> => {
   if (isUtf16(text)) return Result.fail(utf16)
   const line = text.replace(/\r?\n$/, "")
   if (line.trim() === "") return Result.fail("The value is blank. Store the value shown under My Apps.")
   return line === line.trim()
     ? Result.succeed(line)
-    : Result.fail("The value begins or ends with white space. Store it without.")
+    : Result.fail("The value begins or ends with white space. Store it without that white space.")
 }
 
 const messageOf = ({ message }: Schema.SchemaError): string => message

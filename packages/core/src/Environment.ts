@@ -1,13 +1,13 @@
 /**
- * Where the platform is: the token endpoint and the base URL of the APIs.
+ * Names the token endpoint and the base URL of the APIs.
  *
- * `Environment` is a `Context.Reference`, so nothing has to be provided: the layers then read {@link config} when they are
- * built. Without any of its variables that is production.
+ * `Environment` is a `Context.Reference`, so a program need not provide it. Then the layers read {@link config} when
+ * they are built; if none of its variables is set, the environment is production.
  *
  * **Gotchas**
  *
  * Both URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
- * `localhost`). {@link allowInsecureHttp} lifts that from code, never from a variable.
+ * `localhost`). {@link allowInsecureHttp} permits plain http elsewhere. It can be set in code only, not by a variable.
  *
  * @since 0.1.0
  */
@@ -21,20 +21,22 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
 
 /**
+ * Describes an environment of the platform.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Environment {
-  /** `production`, `qa`, or `custom`; for messages and spans. */
+  /** `production`, `qa`, or the name given to {@link custom}. */
   readonly name: string
   /** Absolute URL of the OAuth 2.0 token endpoint (RFC 6749 §3.2). */
   readonly tokenEndpoint: string
-  /** Absolute URL that API paths are appended to; no trailing slash. */
+  /** Absolute URL to which API paths are appended, without a trailing slash. */
   readonly apiBaseUrl: string
 }
 
 /**
- * Bentley's production platform.
+ * Selects Bentley's production platform.
  *
  * @category environments
  * @since 0.1.0
@@ -46,7 +48,7 @@ export const production: Environment = Object.freeze({
 })
 
 /**
- * Bentley's QA platform. Its apps and secrets are not those of production.
+ * Selects Bentley's QA platform. It does not know the apps and secrets of production.
  *
  * @category environments
  * @since 0.1.0
@@ -58,8 +60,8 @@ export const qa: Environment = Object.freeze({
 })
 
 /**
- * The environment of everything below it. Where none is provided, the layers read {@link configured}; the
- * reference's own default is production.
+ * Holds the environment in use. If none is provided, the layers use {@link configured}; the default of the reference
+ * itself is production.
  *
  * @category references
  * @since 0.1.0
@@ -70,8 +72,8 @@ export const Environment: Context.Reference<Environment> = Context.Reference<Env
 )
 
 /**
- * Key of the option of {@link custom} that permits plain http to hosts other than loopback. A symbol, so that no JSON
- * file and no variable can set it: with it, the secret crosses the network in the clear.
+ * Permits plain http to hosts other than loopback, as an option of {@link custom}. The secret then crosses the network
+ * unencrypted, so the key is a symbol, which neither a JSON file nor a variable can set.
  *
  * @category options
  * @since 0.1.0
@@ -86,24 +88,24 @@ const checked = (insecureHttp: boolean) =>
     })
   )
 
-const normalised = (normalise: (text: string) => string) =>
-  SchemaTransformation.transform({ decode: normalise, encode: (text: string) => text })
+const normalized = (normalize: (text: string) => string) =>
+  SchemaTransformation.transform({ decode: normalize, encode: (text: string) => text })
 
-/** The URL as WHATWG writes it, so that it equals the URL of the answer. */
+/** The URL in WHATWG form, so that it can be compared with the URL of the response. */
 const Endpoint = (insecureHttp: boolean) =>
   checked(insecureHttp).pipe(
     Schema.decodeTo(
       Schema.String,
-      normalised((text) => new URL(text).href)
+      normalized((text) => new URL(text).href)
     )
   )
 
-/** Paths are appended to it, so it has no trailing slash. */
+/** Has no trailing slash, because paths are appended. */
 const BaseUrl = (insecureHttp: boolean) =>
   checked(insecureHttp).pipe(
     Schema.decodeTo(
       Schema.String,
-      normalised((text) => new URL(text).href.replace(/\/+$/, ""))
+      normalized((text) => new URL(text).href.replace(/\/+$/, ""))
     )
   )
 
@@ -113,7 +115,7 @@ const decodeWith = (insecureHttp: boolean) =>
 const decodeEndpoints = decodeWith(false)
 const decodeInsecureEndpoints = decodeWith(true)
 
-/** Environments that keep the rules, or were made with `allowInsecureHttp`; only this module adds to them. */
+/** Environments that passed the checks of this module, so that they are not checked again. */
 const trusted = new WeakSet<Environment>([production, qa])
 
 const trust = (environment: Environment): Environment => {
@@ -122,9 +124,9 @@ const trust = (environment: Environment): Environment => {
 }
 
 /**
- * An environment of your own: a proxy, or a server on this machine.
+ * Builds an environment with other URLs, for example those of a proxy or of a server on this machine.
  *
- * Throws a `SchemaError` that names the field when a URL is relative, not https (or http on loopback), or has user
+ * Throws a `SchemaError` that names the field if a URL is relative, is neither https nor http on loopback, or has user
  * info, a query or a fragment.
  *
  * @category constructors
@@ -142,8 +144,8 @@ export const custom = (options: {
 }
 
 /**
- * Returns the environment that is provided, otherwise production. One that was put together by hand has to obey the
- * rules of {@link custom}; otherwise it is a defect.
+ * Returns the environment that is provided, otherwise production. Dies with a `SchemaError` if the provided one breaks
+ * the rules of {@link custom}.
  *
  * @category references
  * @since 0.1.0
@@ -153,7 +155,7 @@ export const current: Effect.Effect<Environment> = Effect.map(Environment, (envi
 )
 
 /**
- * Sets the environment for what is built with it.
+ * Provides the environment to the layers that are built with it.
  *
  * @category layers
  * @since 0.1.0
@@ -178,15 +180,17 @@ const Variables = Schema.Struct({
 const decodeVariables = Schema.decodeUnknownEffect(Variables)
 
 /**
- * The environment that the variables name: `ITWIN_ENVIRONMENT` (`production` or `qa`), **or** `ITWIN_TOKEN_ENDPOINT`
- * and `ITWIN_API_URL` together; production when none is set (an empty variable counts as not set). Half a pair, both
- * ways at once, an unknown name and an unsafe URL are errors.
+ * Reads the environment from variables: `ITWIN_ENVIRONMENT` (`production` or `qa`), **or** `ITWIN_TOKEN_ENDPOINT` and
+ * `ITWIN_API_URL` together. If none is set, the environment is production; an empty variable counts as not set.
+ *
+ * Fails with a `ConfigError` if only one of the two URLs is set, if both ways are used at once, if the name is unknown,
+ * or if a URL breaks the rules of {@link custom}.
  *
  * @category config
  * @since 0.1.0
  */
 export const config: Config.Config<Environment> = Config.succeed(undefined).pipe(
-  // Made when it is read: most programs never do, and it is a part of what importing this package costs.
+  // Built when it is read, which keeps the import of this package fast.
   Config.flatMap(() =>
     Config.all({
       ITWIN_ENVIRONMENT: Config.option(Config.String("ITWIN_ENVIRONMENT")),
@@ -217,8 +221,8 @@ export const configured: Effect.Effect<Environment, Config.ConfigError> = Effect
 )
 
 /**
- * Sets the environment from {@link config}. The layers of this library do the same by themselves where no environment
- * is provided; this one is for other code that reads `Environment`.
+ * Provides the environment from {@link config}. The layers of this library need it only if other code reads
+ * `Environment` too: without a provided environment, they read {@link config} themselves.
  *
  * @category layers
  * @since 0.1.0

@@ -1,10 +1,10 @@
 /**
- * The one layer: a token cache, and an HTTP client that carries its token.
+ * Builds the one layer of most programs: a token cache, and an HTTP client that sends its token.
  *
  * **Gotchas**
  *
- * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one graph never share a
- * token. Each use makes its own token requests: write the layer once, in one `const App`, and provide that.
+ * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one program never share a
+ * token. Each cache makes its own token requests: write the layer once, in one `const App`, and provide that.
  *
  * @since 0.1.0
  */
@@ -16,7 +16,7 @@ import type { SecretProvider } from "./SecretProvider.ts"
 import * as TokenCache from "./TokenCache.ts"
 
 /**
- * What {@link layer} and {@link layerWith} provide.
+ * Names the services that {@link layer} and {@link layerWith} provide.
  *
  * @category models
  * @since 0.1.0
@@ -24,7 +24,7 @@ import * as TokenCache from "./TokenCache.ts"
 export type ITwin = TokenCache.TokenCache | ITwinHttpClient.ITwinHttpClient
 
 /**
- * Builds the layer with options for cache and client; `scopes` holds for both.
+ * Builds the layer with options for the cache and the client; `scopes` applies to both.
  *
  * @category layers
  * @since 0.1.0
@@ -35,8 +35,8 @@ export const layerWith = (
   Layer.fresh(Layer.provideMerge(ITwinHttpClient.layerWith(options), TokenCache.layerWith(options)))
 
 /**
- * Builds the layer with its defaults: scope `itwin-platform`, and the environment that is provided or that the variables
- * of `Environment.config` name.
+ * Builds the layer with its defaults: the scope `itwin-platform`, and the environment that is provided, or the one that
+ * `Environment.config` reads.
  *
  * @category layers
  * @since 0.1.0

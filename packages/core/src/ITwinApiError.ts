@@ -1,8 +1,8 @@
 /**
  * Tells why an iTwin Platform API did not do what a request asked for.
  *
- * One error, `ITwinApiError`, whose `reason` is chosen by the **status**: the platform's codes vary in casing and
- * between APIs. The code, message and details of the response are kept for people.
+ * There is one error, `ITwinApiError`. The **status** decides its `reason`, because the platform's codes differ in
+ * casing and between APIs. The error keeps the code, message and details of the response for people to read.
  *
  * **Example** (Decoding the body of a response)
  *
@@ -29,7 +29,7 @@
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as HttpClientError from "effect/http/HttpClientError"
@@ -40,10 +40,11 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import { readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
 import { clientEmailOf, secretsOf } from "./internal/http/unauthenticated.ts"
+import { formatDuration } from "./internal/shown/formatDuration.ts"
 import { makeServerText, type ServerText } from "./internal/shown/serverText.ts"
 
 /**
- * One entry of the envelope's `details`.
+ * Describes one entry of `details`, for example one invalid field.
  *
  * @category models
  * @since 0.1.0
@@ -55,9 +56,9 @@ export const Detail = Schema.Struct({
 })
 
 const fields = {
-  /** The platform's code, such as `InsufficientPermissions`, if the response had one. */
+  /** The platform's code, for example `InsufficientPermissions`, if the response had one. */
   code: Schema.optional(Schema.String),
-  /** The platform's own words. */
+  /** The platform's message. */
   detail: Schema.optional(Schema.String),
   details: Schema.optional(Schema.Array(Detail))
 }
@@ -68,19 +69,19 @@ type Fields = {
   readonly details?: ReadonlyArray<typeof Detail.Type> | undefined
 }
 
-/** The client's e-mail, which a person invites to an iTwin; known for a response of `ITwinHttpClient`. */
+/** The client's e-mail, to invite to an iTwin. Known if the response came from `ITwinHttpClient`. */
 const clientEmail = Schema.optional(Schema.String)
 
 const maxDetails = 3
 
-/** Without the full stop: an advice follows. */
+/** Drops the full stop, because advice follows. */
 const said = (...parts: ReadonlyArray<string | null | undefined>): string =>
   parts
     .filter((part) => part !== undefined && part !== null && part !== "")
     .join(": ")
     .replace(/\.$/, "")
 
-/** Three details at most are in the message; all are in `details`. */
+/** Shows at most three details. */
 const describe = (what: string, { code, detail, details = [] }: Fields, advice: string): string => {
   const all = details.map(({ code, message, target }) => said(target, message ?? code)).filter((text) => text !== "")
   const rest = all.length - maxDetails
@@ -91,11 +92,11 @@ const describe = (what: string, { code, detail, details = [] }: Fields, advice: 
 
 const waitAdvice = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined
-    ? "Retry the call with growing pauses."
-    : `The API asked to wait ${Duration.toSeconds(retryAfter)} s; retry the call then.`
+    ? "Retry the call with increasing pauses."
+    : `The API asked to wait ${formatDuration(retryAfter)}. Retry the call then.`
 
 /**
- * 401: the token was missing, has expired, was revoked, or belongs to an app that the API does not know.
+ * Says that the token is missing, has expired, was revoked, or belongs to an app that the API does not know: 401.
  *
  * @category reasons
  * @since 0.1.0
@@ -114,7 +115,7 @@ export class Unauthorized extends Schema.Error<Unauthorized>("@effect-itwin/core
 }
 
 /**
- * 403: the token is valid, but the app has no role with the permission.
+ * Says that the token is valid, but the app has no role with the permission: 403.
  *
  * @category reasons
  * @since 0.1.0
@@ -135,7 +136,7 @@ export class Forbidden extends Schema.Error<Forbidden>("@effect-itwin/core/ITwin
 }
 
 /**
- * 404: the resource does not exist, or is hidden from the app.
+ * Says that the resource does not exist, or is hidden from the app: 404.
  *
  * @category reasons
  * @since 0.1.0
@@ -156,7 +157,7 @@ export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/ITwinAp
 }
 
 /**
- * 422: the content of the request is not valid; `details` names the fields.
+ * Says that the content of the request is invalid: 422. `details` names the fields.
  *
  * @category reasons
  * @since 0.1.0
@@ -166,12 +167,13 @@ export class Unprocessable extends Schema.Error<Unprocessable>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    return describe("The API rejected the content of the request", this, "Correct these fields.")
+    const advice = this.details?.length ? "Correct these fields." : "Compare it with the documentation of the API."
+    return describe("The API rejected the content of the request", this, advice)
   }
 }
 
 /**
- * 429: too many calls for the app's tier.
+ * Says that the app made too many calls for its tier: 429.
  *
  * @category reasons
  * @since 0.1.0
@@ -187,7 +189,7 @@ export class RateLimited extends Schema.Error<RateLimited>("@effect-itwin/core/I
 }
 
 /**
- * 5xx: the API failed or is unavailable.
+ * Says that the API failed or is unavailable: 5xx.
  *
  * @category reasons
  * @since 0.1.0
@@ -203,7 +205,7 @@ export class Unavailable extends Schema.Error<Unavailable>("@effect-itwin/core/I
 }
 
 /**
- * Any other status, or a 2xx whose body is not what the API documents.
+ * Says that the API returned another status, or a 2xx with a body that it does not document.
  *
  * @category reasons
  * @since 0.1.0
@@ -218,6 +220,8 @@ export class Unexpected extends Schema.Error<Unexpected>("@effect-itwin/core/ITw
 }
 
 /**
+ * Lists the reasons of an `ITwinApiError`.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -232,6 +236,8 @@ export const ITwinApiErrorReason = Schema.Union([
 ])
 
 /**
+ * Names the reasons of an `ITwinApiError`.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -247,14 +253,14 @@ export class ITwinApiError extends Schema.Error<ITwinApiError>("@effect-itwin/co
   _tag: Schema.tag("ITwinApiError"),
   reason: ITwinApiErrorReason,
   method: Schema.String,
-  /** Without query. */
+  /** The URL of the request, without its query. */
   url: Schema.String,
   status: Schema.Int,
   /** The response's `X-Correlation-Id`; support asks for it. */
   correlationId: Schema.optional(Schema.String)
 }) {
   /**
-   * Whether the same request can succeed later without a change by anybody: 429 and 5xx.
+   * Tells whether the same request may succeed later without a change: for 429 and 5xx.
    *
    * @since 0.1.0
    */
@@ -263,7 +269,7 @@ export class ITwinApiError extends Schema.Error<ITwinApiError>("@effect-itwin/co
   }
 
   /**
-   * How long the API asked to wait (`Retry-After`, RFC 9110 §10.2.3) on a 429 or 5xx; at most a day.
+   * Returns how long the API asked to wait with a 429 or 5xx (`Retry-After`, RFC 9110 §10.2.3); at most a day.
    *
    * @since 0.1.0
    */
@@ -276,7 +282,9 @@ export class ITwinApiError extends Schema.Error<ITwinApiError>("@effect-itwin/co
     const support =
       hasId && this.reason._tag === "Unexpected" ? " Include the correlation id if you contact support." : ""
     const id = hasId ? `, correlation id ${this.correlationId}` : ""
-    return `${this.reason.message}${support} (${this.method} ${this.url}, status ${this.status}${id})`
+    const facts = `${this.method} ${this.url}, status ${this.status}${id}`
+    // `TokenError` and `SecretProviderError` have reasons of the same names.
+    return `${this.reason.message}${support} (${facts}) See docs/errors.md#api-${this.reason._tag.toLowerCase()}`
   }
 }
 
@@ -288,7 +296,7 @@ export class ITwinApiError extends Schema.Error<ITwinApiError>("@effect-itwin/co
  */
 export const isITwinApiError: (value: unknown) => value is ITwinApiError = Schema.is(ITwinApiError)
 
-// {"error":{"code","message","details"}} of the APIs, and {"statusCode","message"} of the gateway before them.
+// The APIs return {"error":{"code","message","details"}}; their gateway returns {"statusCode","message"}.
 const Envelope = Schema.Struct({
   error: Schema.Struct({
     code: Schema.optionalKey(Schema.String),
@@ -303,7 +311,7 @@ const decodeEnvelope = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.U
 const serverTextOf = (response: HttpClientResponse.HttpClientResponse): ServerText =>
   makeServerText(secretsOf(response))
 
-/** The text under a key, if there is any; otherwise no key. */
+/** Puts the text under the key; leaves out the key if there is no text to show. */
 const shownAs = <K extends string>(
   key: K,
   text: string | null | undefined,
@@ -313,7 +321,7 @@ const shownAs = <K extends string>(
   return shown === undefined ? {} : { [key]: shown }
 }
 
-/** What the envelope says, as far as it may be shown: a gateway may quote the token. */
+/** Returns what the envelope says, as far as it may be shown: a gateway may quote the token. */
 const fieldsOf = (body: string, serverText: ServerText): Fields => {
   const envelope = decodeEnvelope(body)
   if (Result.isFailure(envelope)) return {}
@@ -354,13 +362,13 @@ const make = (response: HttpClientResponse.HttpClientResponse, reason: ITwinApiE
   new ITwinApiError({
     reason,
     method: response.request.method,
-    // The caller's: a redirect's target is a server's text.
+    // The caller's URL. The target of a redirect is text of a server.
     url: response.request.url.split("?")[0] ?? "",
     status: response.status,
     correlationId: serverTextOf(response).showCorrelationId(response.headers["x-correlation-id"])
   })
 
-/** Up to the limit; a body that was read before fails, or is empty, when it is read so again: its text is still there. */
+/** Returns the body up to the limit. A stream that was read before fails or is empty, but its text is still known. */
 const bodyOf = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.flatMap(Effect.exit(readText(response)), (exit) =>
     Exit.isSuccess(exit) && exit.value.text !== ""
@@ -369,11 +377,11 @@ const bodyOf = (response: HttpClientResponse.HttpClientResponse) =>
   )
 
 /**
- * Fails with the error that an unsuccessful response stands for.
+ * Fails with the error for an unsuccessful response.
  *
  * **Details**
  *
- * Reads at most 256 KiB of the body. A body that is not an envelope is not quoted: the error tells the status alone.
+ * Reads at most 256 KiB of the body. A body that is not in the platform's error format is not quoted.
  *
  * @category constructors
  * @since 0.1.0
@@ -388,7 +396,9 @@ export const fromResponse: (
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** What did not match, and where. A key is a server's text, and a message may quote some: JSON's parser does. */
+/**
+ * Says what did not match, and where. Keys come from the server, and the message of a JSON parser may quote the body.
+ */
 const problemOf = ({ issue }: Schema.SchemaError, { show, showCode }: ServerText): string =>
   formatIssue(issue)
     .issues.slice(0, 3)
@@ -399,7 +409,7 @@ const problemOf = ({ issue }: Schema.SchemaError, { show, showCode }: ServerText
     .join("; ")
 
 /**
- * Decodes the JSON body of a 2xx. Any other response, and a body that does not fit, becomes an `ITwinApiError`.
+ * Decodes the JSON body of a 2xx response. Fails with an `ITwinApiError` for any other response or body.
  *
  * @category decoding
  * @since 0.1.0

@@ -1,32 +1,32 @@
 /**
- * An `HttpClient` that sends the access token with each request, to the API's origin and to those you list.
+ * Provides an `HttpClient` that sends the access token to the API's origin and to the origins that you list.
  *
  * **Details**
  *
  * - A relative URL is resolved against the API of the environment. The origin is checked, and the token attached, after
- *   every transformation of the request (`HttpClient.mapRequest` and others, on this client or on the given one). A
+ *   every transformation of the request (for example `HttpClient.mapRequest`, on this client or on the given one). A
  *   request to any other origin fails with `OriginRefused` before a byte is sent.
- * - Redirects to an allowed origin are followed with the token, at most 10. A redirect to any other origin is returned as
- *   the answer: nothing is sent there. So is a 307 or 308 whose body can't be sent again.
- * - A 401 makes the cache replace the token, and the request is sent once more with the new one, if its body can be sent
- *   again (not a stream, not a raw body). Otherwise the 401 is returned at once, and the token is replaced in the
- *   background. Limits: the cache replaces no token younger than 30 s, and none while a pause holds. Nothing is replaced
- *   for what no token cures (`HeaderNotFound`, `UnknownClient`) and for a 401 of an origin that is not allowed.
- * - The API may be silent for 60 s (option `timeout`) before the response and within its body; then the call, or the
- *   reading of the body, fails with a `TransportError`. A body that keeps flowing is never cut, nor is an upload from a
- *   stream. An upload from memory counts as silence.
- * - A given client that throws or dies fails the call with the `TokenError` reason `Defect`, which is not retryable.
+ * - At most 10 redirects to allowed origins are followed with the token. A redirect to another origin is returned as
+ *   the response, and nothing is sent there. A 307 or 308 is returned too if the body can't be sent again.
+ * - After a 401 the cache replaces the token, and the request is sent once more with the new one, if its body can be
+ *   sent again (not a stream, not a raw body). Otherwise the 401 is returned at once, and the token is replaced in the
+ *   background. A token younger than 30 s is not replaced, and none is replaced while a pause holds, for a 401 that a
+ *   new token does not cure (`HeaderNotFound`, `UnknownClient`), and for a 401 of an origin that is not allowed.
+ * - The API may be silent for 60 s (option `timeout`) before the response and within its body. After that the call, or
+ *   reading the body, fails with a `TransportError`. A download that makes progress is never cut off, nor is an upload
+ *   from a stream. An upload from memory counts as silence.
+ * - If the given client throws or dies, the call fails with the `TokenError` reason `Defect`, which is not retryable.
  *
- * Responses and errors hold the caller's request, without the token. Errors hold no text of a foreign error, only its
- * code. The span of a call ends without the response and without the error: `http.response.status_code` and `error.type`
- * tell how it went.
+ * Responses and errors contain the caller's request, without the token. Errors contain the code of a foreign error, but
+ * not its text. The span of a call contains neither the response nor the error; `http.response.status_code` and
+ * `error.type` tell the outcome.
  *
  * **Gotchas**
  *
- * The `HttpClient`, fetch options and undici options are those of the layer; what a caller provides around a single
+ * The `HttpClient`, fetch options and undici options are those of the layer. What a caller provides around a single
  * request is not used. A `Host` header is removed.
  *
- * `HttpClient.withScope` on top of this client does not abort a request when its scope closes; interrupting does.
+ * `HttpClient.withScope` on top of this client does not abort a request when its scope closes. Interruption does.
  *
  * **Example** (Calling an API, tested without a network)
  *
@@ -78,7 +78,7 @@ import { TokenCache } from "./TokenCache.ts"
 import * as TokenError from "./TokenError.ts"
 
 /**
- * The authenticated client: an `HttpClient` that can also fail with a `TokenError`.
+ * Provides the authenticated client: an `HttpClient` that can also fail with a `TokenError`.
  *
  * @category services
  * @since 0.1.0
@@ -89,22 +89,22 @@ export class ITwinHttpClient extends Context.Service<
 >()("@effect-itwin/core/ITwinHttpClient") {}
 
 /**
- * Settings of the client. An invalid one is a defect when the client is built.
+ * Sets the options of the client. An invalid option is a defect when the client is built.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** The scopes of the token; the cache's default if absent. */
+  /** The scopes of the token; by default those of the cache. */
   readonly scopes?: Scopes.Scopes | undefined
   /**
-   * Origins besides the API's that may see the token, for example `https://connect-itwinjobs.bentley.com`. The rules of
-   * `Environment.custom` hold.
+   * Other origins than the API's that may receive the token, for example `https://connect-itwinjobs.bentley.com`. The
+   * rules of `Environment.custom` apply.
    */
   readonly origins?: ReadonlyArray<string> | undefined
   /**
-   * Whether a request that is answered with 401 is sent once more with another token; true by default. The token is
-   * replaced in both cases.
+   * Whether a request is sent once more with another token after a 401; true by default. The token is replaced in both
+   * cases.
    */
   readonly retryUnauthorized?: boolean | undefined
   /**
@@ -138,7 +138,7 @@ interface Prepared {
   readonly url: URL
 }
 
-/** Returns the answer, also where the given client made a failure of its status. */
+/** Returns the response, also if the given client turned its status into a failure. */
 const answerOf = (exit: Exit.Exit<unauthenticated.Answer, Failure>): unauthenticated.Answer | undefined => {
   if (Exit.isSuccess(exit)) return exit.value
   const error = Option.getOrUndefined(Exit.findErrorOption(exit))
@@ -147,11 +147,11 @@ const answerOf = (exit: Exit.Exit<unauthenticated.Answer, Failure>): unauthentic
   return response instanceof unauthenticated.Answer ? response : undefined
 }
 
-/** Lets go of a body that is not read, and of its connection with it. */
+/** Cancels a body that is not read, and frees its connection. */
 const release = (answer: unauthenticated.Answer): Effect.Effect<void> =>
   Effect.raceFirst(Effect.ignore(Stream.runDrain(answer.stream)), Effect.void)
 
-/** The body of an upload counts as progress: it may take longer than the time limit. */
+/** Counts the chunks of an upload as progress, so that it may take longer than the time limit. */
 const countChunks = (
   request: HttpClientRequest.HttpClientRequest,
   onChunk: () => void
@@ -184,11 +184,11 @@ export const make: (
     const fail = (reason: TokenError.TokenErrorReason) =>
       Effect.fail(new TokenError.TokenError({ reason, endpoint: tokenEndpoint }))
 
-    /** A defect of the program's own code may hold the request, and with it the token. */
+    /** Fails without the defect itself, which may contain the request with the token. */
     const failDefect = (module: string) => (cause: Cause.Cause<unknown>) =>
       fail(new TokenError.Defect({ module, ...defectOf(cause) }))
 
-    /** Runs code of the given client: `seal` takes its failures, its defects become ours. */
+    /** Runs code of the given client. Replaces its failures by `seal`, and its defects by the reason `Defect`. */
     const foreign = <A>(
       run: () => Effect.Effect<A, HttpClientError.HttpClientError>,
       seal: (error: HttpClientError.HttpClientError) => HttpClientError.HttpClientError
@@ -201,7 +201,7 @@ export const make: (
         )
       )
 
-    /** Returns the request as it is sent, but for the token: to an origin that may see the token, or not at all. */
+    /** Returns the request as it is sent, except for the token. Fails if its origin may not receive the token. */
     const prepare = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
       const resolved = isAbsolute(request.url) ? request : HttpClientRequest.prependUrl(request, apiBaseUrl)
       const preprocessed = yield* foreign(
@@ -221,7 +221,7 @@ export const make: (
       return { request: prepared, url: url.value }
     })
 
-    /** Sends the request with the token, and follows redirects to where the token may go. */
+    /** Sends the request with the token, and follows redirects to allowed origins. */
     const follow = (
       request: HttpClientRequest.HttpClientRequest,
       exchange: unauthenticated.Exchange,
@@ -254,7 +254,7 @@ export const make: (
       )
     }
 
-    /** Sends the request, and tells whether the API refused the token where another one may help. */
+    /** Sends the request, and tells whether the API rejected the token so that another one may help. */
     const attempt = Effect.fnUntraced(function* ({ request, url }: Prepared, token: AccessToken) {
       const exchange = { request, token, timeout }
       const exit = yield* withClientSpan(
@@ -264,7 +264,7 @@ export const make: (
         failDefect("Tracer")
       ).pipe(Effect.exit)
       const answer = answerOf(exit)
-      // A 401 of another origin, to which the given client went by itself, says nothing of the token.
+      // The given client may have followed a redirect to another origin, whose 401 says nothing about the token.
       const isRefused = answer?.status === 401 && allowed.includes(originOf(URL.parse(answer.url) ?? url))
       if (!isRefused) return { exit, isCurable: false }
       const { answer: read, isCurable } = yield* examine(answer)
@@ -274,7 +274,7 @@ export const make: (
       }
     })
 
-    /** The request for the new token belongs to the cache. A caller that has no use for the token does not wait. */
+    /** Starts the replacement without waiting for it, because this call does not use the new token. */
     const replaceInBackground = (token: AccessToken) =>
       Effect.forkDetach(cache.replace(token), { startImmediately: true })
 

@@ -1,7 +1,7 @@
 /**
- * How often and how long the token request is tried.
+ * Limits how often and how long a token request is tried.
  *
- * A `Context.Reference`, read once when the token cache is built:
+ * `RetryPolicy` is a `Context.Reference`, read once when the token cache is built:
  * `Layer.provide(Layer.succeed(RetryPolicy.RetryPolicy, RetryPolicy.none))`.
  *
  * @since 0.1.0
@@ -14,24 +14,26 @@ import * as Schedule from "effect/Schedule"
 import { checkCount, checkDuration, checkLimit } from "./internal/checkOption.ts"
 
 /**
+ * Describes the limits of a token request.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface RetryPolicy {
-  /** Requests in all, the first included; at least 1. */
+  /** The number of attempts, including the first; at least 1. */
   readonly attempts: number
-  /** The limit of one attempt, from connecting to the last byte of the body. */
+  /** The time limit of one attempt, from connecting to the last byte of the body. */
   readonly attemptTimeout: Duration.Duration
-  /** The limit of all attempts and the pauses between them; a pause that would outlast it is not begun. */
+  /** The time limit of all attempts and the pauses between them. A pause that would exceed it is not started. */
   readonly totalTimeout: Duration.Duration
-  /** The pause before the second attempt; it doubles with each further one, and is jittered (80–120 %). */
+  /** The pause before the second attempt. It doubles with each further attempt, with a jitter of 80 to 120 %. */
   readonly baseDelay: Duration.Duration
-  /** A `Retry-After` up to this is waited for; a longer one fails at once, with it. */
+  /** The longest `Retry-After` to wait for. With a longer one, the request fails immediately. */
   readonly maxRetryAfter: Duration.Duration
 }
 
 /**
- * The fields of a policy to set; durations as Effect takes them, such as `"5 seconds"`.
+ * Names the fields of a policy to set; a duration may be text like `"5 seconds"`.
  *
  * @category models
  * @since 0.1.0
@@ -53,8 +55,8 @@ const defaults: RetryPolicy = {
 }
 
 /**
- * Returns 3 attempts of 5 s each, 15 s in all, pauses of 200 ms and 400 ms (jittered), `Retry-After` up to 5 s, unless
- * another policy is provided.
+ * Holds the policy in use. The default is 3 attempts of 5 s each within 15 s, pauses of 200 ms and 400 ms (jittered),
+ * and a `Retry-After` of at most 5 s.
  *
  * @category references
  * @since 0.1.0
@@ -65,10 +67,11 @@ export const RetryPolicy: Context.Reference<RetryPolicy> = Context.Reference<Ret
 )
 
 /**
- * Builds a policy; what is not given is as in the default policy, or as in `base`. A limit may be `Duration.infinity`.
+ * Builds a policy. Fields that are not given come from `base`, which is the default policy unless given. A limit may be
+ * `Duration.infinity`.
  *
- * Throws a `RangeError` that names the field when `attempts` is not an integer of at least 1, a limit is 0, or a value
- * is not a duration or is negative.
+ * Throws a `RangeError` that names the field if `attempts` is not an integer of at least 1, if a limit is 0, or if a
+ * duration is invalid or negative.
  *
  * @category constructors
  * @since 0.1.0
@@ -86,7 +89,7 @@ export const make = (options: Options, base: RetryPolicy = defaults): RetryPolic
 }
 
 /**
- * One attempt; its time limits stay.
+ * Allows one attempt, with the default time limits.
  *
  * @category constructors
  * @since 0.1.0
@@ -94,7 +97,7 @@ export const make = (options: Options, base: RetryPolicy = defaults): RetryPolic
 export const none: RetryPolicy = make({ attempts: 1 })
 
 /**
- * What {@link schedule} needs to know of a failure.
+ * Describes a failure to {@link schedule}.
  *
  * @category models
  * @since 0.1.0
@@ -109,8 +112,7 @@ export interface Failure {
  * Returns the pauses between the attempts: exponential, jittered, and at least as long as the server asked for.
  *
  * The schedule ends after `attempts`, at a failure that is not retryable, and at a `Retry-After` longer than
- * `maxRetryAfter`. The time limits are for the caller to apply: `attemptTimeout` inside each attempt, `totalTimeout`
- * around all of them.
+ * `maxRetryAfter`. The caller applies the time limits: `attemptTimeout` to each attempt, `totalTimeout` to all of them.
  *
  * @category conversions
  * @since 0.1.0
@@ -131,7 +133,7 @@ export const schedule = (policy: RetryPolicy): Schedule.Schedule<Duration.Durati
   )
 
 /**
- * Sets the policy for the token cache that is built with this layer.
+ * Provides the policy to the token cache that is built with this layer.
  *
  * @category layers
  * @since 0.1.0

@@ -1,13 +1,12 @@
 /**
- * Scope sets as OAuth 2.0 writes them: space-separated, case-sensitive tokens (RFC 6749 §3.3).
+ * Represents scope sets as OAuth 2.0 writes them: space-separated, case-sensitive scope tokens (RFC 6749 §3.3).
  *
- * A `Scopes` value *is* its canonical form: a branded string whose tokens are deduplicated, sorted and joined by one
- * space. So two equal sets are the same string, and the value serves as cache key, span attribute and request
- * parameter without conversion.
+ * A `Scopes` value is a branded string in canonical form: sorted, without duplicates, joined by one space. Two equal
+ * sets are therefore the same string, which serves as cache key, span attribute and request parameter.
  *
  * **Gotchas**
  *
- * A plain string is not a `Scopes`: go through {@link make} (throws, for literals) or {@link parse} (for input).
+ * A plain string is not a `Scopes`. Use {@link make} for literals (it throws), and {@link parse} for input.
  *
  * @since 0.1.0
  */
@@ -17,20 +16,20 @@ import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 
 /**
- * A non-empty set of scope tokens in canonical form.
+ * Represents a non-empty set of scope tokens in canonical form.
  *
  * @category models
  * @since 0.1.0
  */
 export type Scopes = string & Brand.Brand<"@effect-itwin/core/Scopes">
 
-// scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), RFC 6749 §3.3. Repeated, leading and trailing spaces are forgiven.
+// scope-token = 1*( %x21 / %x23-5B / %x5D-7E ), RFC 6749 §3.3. Repeated, leading and trailing spaces are accepted.
 const grammar = /^ *[\x21\x23-\x5B\x5D-\x7E]+(?: +[\x21\x23-\x5B\x5D-\x7E]+)* *$/
 
 const canonical = (input: string): string => [...new Set(input.trim().split(/ +/))].sort().join(" ")
 
 /**
- * Schema from a space-separated list, in any order, to the canonical form.
+ * Decodes a space-separated list, in any order, to the canonical form.
  *
  * @category schemas
  * @since 0.1.0
@@ -38,7 +37,7 @@ const canonical = (input: string): string => [...new Set(input.trim().split(/ +/
 export const Scopes: Schema.Codec<Scopes, string> = Schema.String.check(
   Schema.isPattern(grammar, {
     expected:
-      "one or more space-separated scope tokens: printable ASCII without space, quote and backslash (RFC 6749 §3.3)"
+      "one or more space-separated scope tokens: printable ASCII characters except space, quote and backslash (RFC 6749 §3.3)"
   })
 ).pipe(
   Schema.decodeTo(
@@ -48,7 +47,7 @@ export const Scopes: Schema.Codec<Scopes, string> = Schema.String.check(
 )
 
 /**
- * Parses untrusted input, such as an answer's `scope` or a variable.
+ * Parses untrusted input, for example the `scope` of a response, or a variable.
  *
  * @category constructors
  * @since 0.1.0
@@ -58,7 +57,7 @@ export const parse: (input: string) => Result.Result<Scopes, Schema.SchemaError>
 /**
  * Builds a scope set from a literal: `Scopes.make("itwins:read users:read")`.
  *
- * Throws a `SchemaError` when a token has a forbidden character or none is given.
+ * Throws a `SchemaError` if a scope token has a forbidden character, or if there is none.
  *
  * @category constructors
  * @since 0.1.0
@@ -66,7 +65,7 @@ export const parse: (input: string) => Result.Result<Scopes, Schema.SchemaError>
 export const make: (input: string) => Scopes = Schema.decodeSync(Scopes)
 
 /**
- * The wire form: what goes into the `scope` parameter.
+ * Returns the value of the `scope` parameter.
  *
  * @category conversions
  * @since 0.1.0
@@ -74,7 +73,7 @@ export const make: (input: string) => Scopes = Schema.decodeSync(Scopes)
 export const format = (scopes: Scopes): string => scopes
 
 /**
- * The tokens of the set, sorted.
+ * Returns the scope tokens of the set, sorted.
  *
  * @category conversions
  * @since 0.1.0
@@ -82,12 +81,12 @@ export const format = (scopes: Scopes): string => scopes
 export const tokens = (scopes: Scopes): ReadonlyArray<string> => scopes.split(" ")
 
 /**
- * `itwin-platform`, the one scope that covers all platform APIs; the default everywhere. Apps registered long ago may
- * hold fine-grained scopes such as `users:read` instead.
+ * Covers all APIs of the platform: the scope `itwin-platform`, the default everywhere. Old apps may have fine-grained
+ * scopes instead, for example `users:read`.
  *
  * @category constants
  * @since 0.1.0
  */
 export const itwinPlatform: Scopes =
-  // Not parsed, since it is canonical: the first parse would be a part of what importing this package costs.
+  // Already canonical, so it is not parsed: that keeps the import of this package fast.
   Brand.nominal<Scopes>()("itwin-platform")

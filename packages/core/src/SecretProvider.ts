@@ -1,8 +1,8 @@
 /**
- * Where the credentials come from: the one service that is swapped to move from variables to a vault.
+ * Reads the credentials of the app. Replace this one service to move from variables to a vault.
  *
- * A provider reads its backend each time `credentials` is run, so that a rotated secret is seen; it neither caches nor
- * retries for the sake of its callers.
+ * A provider reads its backend each time `credentials` is run, so that a rotated secret is seen. It does not cache what
+ * it read.
  *
  * @since 0.1.0
  */
@@ -36,16 +36,16 @@ export const layerStatic = (credentials: ClientCredentials): Layer.Layer<SecretP
   Layer.succeed(SecretProvider, { credentials: Effect.succeed(credentials) })
 
 /**
- * Reads from a second provider when the first one has no secret: "the vault, else the environment".
+ * Reads from a second provider if the first one has no secret: first the vault, then the variables.
  *
  * **Details**
  *
- * `when` decides on which reasons the second is asked; by default on `NotFound` and `CredentialUnavailable`.
+ * `when` selects the reasons for which the second provider is read; by default `NotFound` and `CredentialUnavailable`.
  *
  * **Gotchas**
  *
- * Do not widen `when` to `Disabled` or `AccessDenied`: a secret that was switched off in the vault would be replaced by
- * an outdated copy kept elsewhere.
+ * Do not include `Disabled` or `AccessDenied` in `when`. Otherwise an outdated copy kept elsewhere would replace a
+ * secret that was disabled in the vault.
  *
  * @category layers
  * @since 0.1.0

@@ -1,13 +1,13 @@
 /**
  * Tells why the credentials of the app could not be read from their backend.
  *
- * One error, `SecretProviderError`, whose `reason` tells the cases apart:
- * `Effect.catchReason("SecretProviderError", "NotFound", …)`. Each names the provider and the secret's *name* and says
- * what to do; none holds a value.
+ * There is one error, `SecretProviderError`. Its `reason` tells the cases apart:
+ * `Effect.catchReason("SecretProviderError", "NotFound", …)`. Each reason names the provider and the *name* of the
+ * secret, and says what to do. None contains a value.
  *
  * **Gotchas**
  *
- * Never attach a backend's own error: SDKs leave secrets and bearer tokens in theirs.
+ * Never attach the error of a backend's SDK: it may contain secrets and bearer tokens.
  *
  * @since 0.1.0
  */
@@ -18,11 +18,11 @@ import { defectFields, defectOf, describeDefect } from "./internal/shown/defect.
 import { formatDuration } from "./internal/shown/formatDuration.ts"
 
 const fields = {
-  /** The provider: `EnvSecretProvider`. */
+  /** The name of the provider, for example `EnvSecretProvider`. */
   provider: Schema.String,
-  /** What was looked for: a variable, a path, a secret's name. */
+  /** The name of what was read: a variable, a path, a secret. */
   secretName: Schema.String,
-  /** What the provider knows beyond the reason, and what helps. */
+  /** What the provider knows in addition to the reason, and what to do. */
   advice: Schema.optional(Schema.String)
 }
 
@@ -35,7 +35,7 @@ const describe = (
 ) => `${reason.provider}: ${reason.secretName} ${what}. ${reason.advice ?? advice}`
 
 /**
- * The backend answers, and does not have the secret.
+ * Says that the backend does not have the secret.
  *
  * @category reasons
  * @since 0.1.0
@@ -43,7 +43,7 @@ const describe = (
 export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/SecretProviderError/NotFound")({
   _tag: Schema.tag("NotFound"),
   ...fields,
-  /** What is missing, as a sentence without its end; that `secretName` was not found, unless given. */
+  /** What is missing, as a sentence without its full stop; that `secretName` was not found, unless given. */
   problem: Schema.optional(Schema.String)
 }) {
   override get message(): string {
@@ -54,7 +54,7 @@ export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/SecretP
 }
 
 /**
- * The backend knows this identity and refuses the read.
+ * Says that the backend knows this identity, and denies it the secret.
  *
  * @category reasons
  * @since 0.1.0
@@ -69,7 +69,7 @@ export class AccessDenied extends Schema.Error<AccessDenied>("@effect-itwin/core
 }
 
 /**
- * The secret exists and was switched off: a kill switch. No other backend is asked instead.
+ * Says that the secret exists, but is disabled. This is a kill switch: no other backend is read instead.
  *
  * @category reasons
  * @since 0.1.0
@@ -84,7 +84,7 @@ export class Disabled extends Schema.Error<Disabled>("@effect-itwin/core/SecretP
 }
 
 /**
- * This process has no identity at the backend, and no login.
+ * Says that this process has neither an identity nor a login at the backend.
  *
  * @category reasons
  * @since 0.1.0
@@ -105,7 +105,7 @@ export class CredentialUnavailable extends Schema.Error<CredentialUnavailable>(
 }
 
 /**
- * The backend limits the rate of reads.
+ * Says that the backend limits the rate of reads.
  *
  * @category reasons
  * @since 0.1.0
@@ -117,12 +117,16 @@ export class Throttled extends Schema.Error<Throttled>("@effect-itwin/core/Secre
 }) {
   override get message(): string {
     const wait = this.retryAfter === undefined ? "" : ` and asked to wait ${formatDuration(this.retryAfter)}`
-    return describe(this, `was not read because the backend limits the rate${wait}`, "Read the secret less often.")
+    return describe(
+      this,
+      `could not be read because the backend limits the rate of reads${wait}`,
+      "Read the secret less often."
+    )
   }
 }
 
 /**
- * The backend can't be reached or fails.
+ * Says that the backend is unreachable or failed.
  *
  * @category reasons
  * @since 0.1.0
@@ -137,7 +141,7 @@ export class Unavailable extends Schema.Error<Unavailable>("@effect-itwin/core/S
 }
 
 /**
- * The secret exists, but its value is not usable: blank, or not in the agreed form.
+ * Says that the secret exists, but its value is not usable: blank, or not in the expected form.
  *
  * @category reasons
  * @since 0.1.0
@@ -147,12 +151,12 @@ export class InvalidSecret extends Schema.Error<InvalidSecret>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    return describe(this, "has no usable value", "Store the value exactly as My Apps showed it.")
+    return describe(this, "has no usable value", "Store the value exactly as shown under My Apps.")
   }
 }
 
 /**
- * The provider's own settings are wrong.
+ * Says that the settings of the provider are wrong.
  *
  * @category reasons
  * @since 0.1.0
@@ -162,12 +166,12 @@ export class Misconfigured extends Schema.Error<Misconfigured>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    return describe(this, "is misconfigured", "Correct the provider's settings.")
+    return describe(this, "is misconfigured", "Correct the settings of the provider.")
   }
 }
 
 /**
- * The provider's own code threw, or its effect died: a bug in the program, not an outage of the backend.
+ * Says that the code of the provider threw, or its effect died. This is a bug in the program, not an outage.
  *
  * @category reasons
  * @since 0.1.0
@@ -183,6 +187,8 @@ export class Defect extends Schema.Error<Defect>("@effect-itwin/core/SecretProvi
 }
 
 /**
+ * Lists the reasons of a `SecretProviderError`.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -199,13 +205,15 @@ export const SecretProviderErrorReason = Schema.Union([
 ])
 
 /**
+ * Names the reasons of a `SecretProviderError`.
+ *
  * @category reasons
  * @since 0.1.0
  */
 export type SecretProviderErrorReason = typeof SecretProviderErrorReason.Type
 
 /**
- * The credentials could not be read; `reason` says why.
+ * Tells that the credentials could not be read; `reason` says why.
  *
  * @category errors
  * @since 0.1.0
@@ -215,7 +223,7 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   reason: SecretProviderErrorReason
 }) {
   /**
-   * Whether the same read may succeed later without a change.
+   * Tells whether the same read may succeed later without a change.
    *
    * @since 0.1.0
    */
@@ -224,7 +232,7 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   }
 
   /**
-   * How long the backend asked to wait, if it did.
+   * Returns how long the backend asked to wait, if it did.
    *
    * @since 0.1.0
    */
@@ -238,8 +246,8 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
 }
 
 /**
- * Builds the error for what a provider's own code threw: a {@link Defect} with the class and the stack frames of
- * `thrown`, and without its message, which may hold a secret.
+ * Builds the error for an exception of a provider: a {@link Defect} with the class and the stack frames of `thrown`,
+ * but without its message, which may contain a secret.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,30 +1,31 @@
 /**
- * The access token, valid whenever you ask for it. Concurrent callers share one token request; a token in memory is
- * renewed in the background before it expires.
+ * Provides a valid access token. Concurrent callers share one token request, and a token in memory is renewed in the
+ * background before it expires.
  *
  * **Details**
  *
- * - The key is the requested scope set; each has its own token and its own shared request.
- * - A request (read the secret, then ask IMS) belongs to the cache, not to the caller that started it. Callers share its
- *   outcome, come and go, and none harms another. Only closing the layer ends a request early; then `get` fails with
+ * - Each requested scope set has its own token and its own shared request.
+ * - A request reads the secret, then requests a token from IMS. It belongs to the cache, not to the caller that started
+ *   it: interrupting a caller does not end it. Only closing the layer ends a request early. Then `get` fails with
  *   `Closed`.
- * - A token is `fresh` until 25 % of its life (at most 15 min, and a random part) is left: it comes from memory. Then it
- *   is `due`: it comes from memory, and one renewal runs in the background. It is `late` when 10 % (at most 60 s) is
- *   left: callers wait for the request, and get the old token if the request fails, until 5 s before it expires.
- * - The token's age is the larger of its ages on the wall clock and on the monotonic clock.
- * - A failed request fails nobody who holds a usable token. It is followed by a pause: 1 s, doubling until a success, up
- *   to 10 s for failures that may pass and 60 s for others; a wait that the server stated is respected, up to 15 min.
- *   During the pause callers without a token get the same error at once, with `nextAttemptIn`; if the server stated a
- *   short wait, they wait.
- * - The secret is read once for each request, so a rotated one is picked up. After `InvalidClient` it is read once more.
- *   While the backend is unreachable or throttles, the credentials read last serve for at most 24 h.
- * - All services are those of the layer's build. What a caller of `get` provides (`HttpClient`, `Environment`,
- *   `ConfigProvider` …) has no effect on where the secret goes.
+ * - A token is `fresh` until 25 % of its life (at most 15 min, plus a random part) is left. It is returned from memory.
+ *   Then the token is `due`: it is returned from memory, and one renewal runs in the background. When 10 %
+ *   (at most 60 s) is left, the token is `late`: callers wait for the request. If the request fails, they get the old
+ *   token, until 5 s before it expires.
+ * - The age of a token is the larger of its ages on the wall clock and on the monotonic clock.
+ * - A failed request does not affect callers while the token in memory is usable. After a failure, no request is made
+ *   for 1 s. This pause doubles until a success, up to 10 s for failures that may pass, and up to 60 s for others. A
+ *   wait that the server stated is respected, up to 15 min. During the pause, callers without a token get the same
+ *   error at once, with `nextAttemptIn`. If the server stated a short wait, they wait.
+ * - The secret is read for each request, so a rotated secret is used. After `InvalidClient` it is read once more. While
+ *   the backend is unreachable or throttles, the credentials read last are used for at most 24 h.
+ * - All services are those with which the layer was built. Services that a caller of `get` provides (`HttpClient`,
+ *   `Environment`, `ConfigProvider`) do not change where the secret is sent.
  *
  * **Gotchas**
  *
- * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one graph never share a
- * token. Each cache makes its own token requests: build the layer once, in one `const App`, and provide that.
+ * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one program never share a
+ * token. Each cache makes its own token requests: write the layer once, in one `const App`, and provide that.
  *
  * @since 0.1.0
  */
@@ -50,7 +51,7 @@ import { SecretProvider } from "./SecretProvider.ts"
 import type * as TokenError from "./TokenError.ts"
 
 /**
- * What the cache knows of one scope set, without a request.
+ * Describes what the cache knows about one scope set.
  *
  * @category models
  * @since 0.1.0
@@ -58,19 +59,21 @@ import type * as TokenError from "./TokenError.ts"
 export interface Status {
   readonly scopes: Scopes.Scopes
   /**
-   * `fresh`: a token from memory. `due`: a token from memory, which the next `get` renews. `late`: the next `get` waits
-   * for a new token, and gets the old one if that fails. `none`: no usable token.
+   * `fresh`: `get` returns the token from memory. `due`: the next `get` also starts a renewal. `late`: the next
+   * `get` waits for a new token, and returns the old one if that fails. `none`: there is no usable token.
    */
   readonly state: "fresh" | "due" | "late" | "none"
   /** When the token in memory expires, if there is one. */
   readonly expiresAt: AccessToken["expiresAt"] | undefined
-  /** Why the last request failed, if there was no success since. */
+  /** Why the last request failed, if none has succeeded since. */
   readonly lastFailure: TokenError.TokenError | undefined
-  /** How long no request is made, if a pause holds. */
+  /** The time until the next request may be made, during a pause. */
   readonly nextAttemptIn: Duration.Duration | undefined
 }
 
 /**
+ * Provides access tokens, and tells their state.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -80,8 +83,8 @@ export class TokenCache extends Context.Service<
     /** Returns a valid token for the scopes: from memory, from the request in progress, or from a new one. */
     readonly get: (scopes?: Scopes.Scopes) => Effect.Effect<AccessToken, TokenError.TokenError>
     /**
-     * Returns a token from IMS, even if one is in memory: from the request in progress, or from a new one. A pause after
-     * a failure holds for `refresh` too; one that no server stated holds for 10 s.
+     * Returns a token from IMS, even if one is in memory: from the request in progress, or from a new one. The pause
+     * after a failure applies to `refresh` too, but for 10 s at most if no server stated it.
      */
     readonly refresh: (scopes?: Scopes.Scopes) => Effect.Effect<AccessToken, TokenError.TokenError>
     /** Removes this token from memory, so that the next `get` requests one. A newer token of the same scopes stays. */
@@ -92,33 +95,36 @@ export class TokenCache extends Context.Service<
      * until there is a new one.
      */
     readonly replace: (token: AccessToken) => Effect.Effect<Option.Option<AccessToken>>
-    /** Returns the token from memory if it is `fresh`; for code that can't wait. */
+    /** Returns the token from memory if it is `fresh`, otherwise undefined. For code that can't run an effect. */
     readonly peekUnsafe: (scopes?: Scopes.Scopes) => AccessToken | undefined
-    /** Describes the default scope set, and each one that has a token or failed by itself. Makes no request. */
+    /** Describes the default scope set, and each one that has a token or an own failure. Makes no request. */
     readonly status: Effect.Effect<ReadonlyArray<Status>>
     /**
-     * Returns whether there is a usable token for the default scopes: for readiness probes. Starts a request if there is
-     * none or it is due, and no pause holds, without waiting for it; so a replica without traffic becomes ready too.
+     * Returns whether there is a usable token for the default scopes, for readiness probes. If there is none or it is
+     * due, and no pause holds, this starts a request without waiting for it. So a replica without traffic becomes ready
+     * too.
      */
     readonly isReady: Effect.Effect<boolean>
-    /** Where tokens come from, and where they may be sent. */
+    /** The environment with which the cache was built. */
     readonly environment: Environment.Environment
   }
 >()("@effect-itwin/core/TokenCache") {}
 
 /**
- * How long before a token expires: a part of its life, and at most this long.
+ * Describes a time before the expiry of a token: a part of its life, limited by `atMost`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Margin {
-  /** From 0 to 1. */
+  /** A part of the token's life, from 0 to 1. */
   readonly ofLife: number
   readonly atMost: Duration.Input
 }
 
 /**
+ * Sets the options of the cache.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -131,26 +137,27 @@ export interface Options {
   readonly soft?: Margin | undefined
   /** When callers wait for the new token: `{ ofLife: 0.1, atMost: "1 minute" }` before expiry by default. */
   readonly hard?: Margin | undefined
-  /** The part of the life, from 0 to 1, by which renewal may begin earlier, at random for each token; 0.1 by default. */
+  /** The part of the life, from 0 to 1, by which renewal may begin earlier: random for each token, 0.1 by default. */
   readonly jitter?: number | undefined
-  /** Tokens kept, one for each scope set, at least 1; the least recently used goes first. 1,000 by default. */
+  /** The number of tokens to keep, at least 1; 1,000 by default. The least recently used token is dropped first. */
   readonly maxKeys?: number | undefined
-  /** How long the credentials read last serve while their backend is unreachable or throttles; 24 h by default. */
+  /** How long the credentials read last are used while their backend is unreachable or throttles; 24 h by default. */
   readonly lastKnownGood?: Duration.Input | undefined
   /**
-   * Whether callers without a token get the last error again, without a request, during the pause after a failure; true
-   * by default. If false, a pause that no server stated lasts 1 s: for an interactive tool, where a person fixes
-   * something and retries immediately.
+   * Whether the pause after a failure grows; true by default. During a pause, callers without a token get the last
+   * error again, without a request. If false, a pause that no server stated always lasts 1 s: for an interactive tool,
+   * where a person fixes something and retries immediately.
    */
   readonly replayFailures?: boolean | undefined
   /**
-   * `background`, the default: a renewal runs in the background. `inline`: the caller that finds the token due renews
-   * it, and gets the old one if that fails; nothing runs when no caller waits, as serverless and edge runtimes want it.
+   * `background`, the default: a renewal runs in the background. `inline`: the caller that finds the token due waits
+   * for the renewal, and gets the old token if that fails. Then no request runs without a caller, which serverless and
+   * edge runtimes need.
    */
   readonly renewal?: "background" | "inline" | undefined
   /**
-   * Requests the first token when the layer is built, without waiting for it, and repeats that until the first success;
-   * false by default. Each failure is logged as a warning.
+   * Requests the first token when the layer is built, and again until the first success. The build does not wait for
+   * it. Each failure is logged as a warning. False by default.
    */
   readonly warmUp?: boolean | undefined
 }
@@ -164,8 +171,8 @@ const marginOf = (name: string, { atMost, ofLife }: Margin): phase.Margin => {
 }
 
 /**
- * Builds a token cache that lives as long as the scope. Fails with a `ConfigError` if no `Environment` is provided and
- * the variables of `Environment.config` are wrong. An invalid option is a defect: a `RangeError`.
+ * Builds a token cache that is closed with the scope. Fails with a `ConfigError` if no `Environment` is provided and
+ * the variables of `Environment.config` are invalid. Dies with a `RangeError` if an option is invalid.
  *
  * @category constructors
  * @since 0.1.0

@@ -1,14 +1,14 @@
 /**
  * Tells why there is no access token, or why one was not sent.
  *
- * One error, `TokenError`, whose `reason` tells the cases apart:
- * `Effect.catchReason("TokenError", "InvalidClient", …)`. Its message says what to do; `status`, `correlationId` and
- * `endpoint` are what Bentley's support asks for.
+ * There is one error, `TokenError`. Its `reason` tells the cases apart:
+ * `Effect.catchReason("TokenError", "InvalidClient", …)`. The message says what to do. Bentley's support asks for
+ * `endpoint`, `status` and `correlationId`.
  *
  * **Gotchas**
  *
  * Text that a server sent (`description`, `code`, `origin`) is shown only as far as it does not look like a secret. No
- * foreign error is attached as `cause`: an HTTP client's error holds the request, and with it the secret.
+ * foreign error is attached as `cause`, because the error of an HTTP client holds the request with the secret.
  *
  * @since 0.1.0
  */
@@ -18,13 +18,13 @@ import { defectFields, describeDefect } from "./internal/shown/defect.ts"
 import { formatDuration } from "./internal/shown/formatDuration.ts"
 import { SecretProviderError } from "./SecretProviderError.ts"
 
-/** What an OAuth error answer holds beside its code (RFC 6749 §5.2). */
+/** What an OAuth error response holds in addition to its code (RFC 6749 §5.2). */
 const oauth = {
   /** `error_description`, as far as it does not look like a secret. */
   description: Schema.optional(Schema.String)
 }
 
-/** What the server asked for: it is known when the next request is made. */
+/** Says how long the server asked to wait, since the next request is made then. */
 const asked = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined ? "" : ` and asked to wait ${formatDuration(retryAfter)}; the next attempt is made then`
 
@@ -33,7 +33,7 @@ const checkPath = "Check the network path to it: firewall, proxy, DNS."
 const quote = (description: string | undefined): string => (description ? ` ("${description}")` : "")
 
 /**
- * The secret provider failed; IMS was not asked.
+ * Says that the secret provider failed. No request was sent to IMS.
  *
  * @category reasons
  * @since 0.1.0
@@ -47,7 +47,7 @@ export class SecretUnavailable extends Schema.Error<SecretUnavailable>(
 }
 
 /**
- * `invalid_client`: IMS rejects this id with this secret.
+ * Says that IMS rejected the client id or the client secret: `invalid_client`.
  *
  * @category reasons
  * @since 0.1.0
@@ -61,7 +61,7 @@ export class InvalidClient extends Schema.Error<InvalidClient>("@effect-itwin/co
   override get message(): string {
     return this.workedBefore === true
       ? `IMS rejected a secret that it accepted earlier${quote(this.description)}. Check under My Apps whether the ` +
-          "secret was revoked; a new one is picked up. IMS also returns this error during maintenance."
+          "secret was revoked; a new one is used without a restart. IMS also returns this error during maintenance."
       : `IMS rejected the client id or the client secret${quote(this.description)}. Check that neither was truncated ` +
           "when copied, that both belong to the same app and to this environment, and that the secret has not been " +
           "regenerated. IMS also returns this error for valid credentials during maintenance."
@@ -69,7 +69,7 @@ export class InvalidClient extends Schema.Error<InvalidClient>("@effect-itwin/co
 }
 
 /**
- * `unauthorized_client`: the app exists, but may not use the client credentials grant.
+ * Says that the app may not use the client credentials grant: `unauthorized_client`.
  *
  * @category reasons
  * @since 0.1.0
@@ -83,7 +83,7 @@ export class UnauthorizedClient extends Schema.Error<UnauthorizedClient>(
 }
 
 /**
- * `invalid_scope`: a requested scope is unknown, malformed or not granted to the app.
+ * Says that a requested scope is unknown, malformed or not granted to the app: `invalid_scope`.
  *
  * @category reasons
  * @since 0.1.0
@@ -102,7 +102,7 @@ export class InvalidScope extends Schema.Error<InvalidScope>("@effect-itwin/core
 }
 
 /**
- * `invalid_grant`: IMS does not accept the authorization code or the refresh token (RFC 6749 §5.2).
+ * Says that IMS rejected the authorization code or the refresh token: `invalid_grant` (RFC 6749 §5.2).
  *
  * @category reasons
  * @since 0.1.0
@@ -117,7 +117,7 @@ export class InvalidGrant extends Schema.Error<InvalidGrant>("@effect-itwin/core
 }
 
 /**
- * `invalid_request`: IMS rejects the request as malformed.
+ * Says that IMS rejected the request as malformed: `invalid_request`.
  *
  * @category reasons
  * @since 0.1.0
@@ -132,7 +132,7 @@ export class InvalidRequest extends Schema.Error<InvalidRequest>("@effect-itwin/
 }
 
 /**
- * `unsupported_grant_type`: the endpoint does not support the client credentials grant.
+ * Says that the endpoint does not support the client credentials grant: `unsupported_grant_type`.
  *
  * @category reasons
  * @since 0.1.0
@@ -146,7 +146,7 @@ export class UnsupportedGrantType extends Schema.Error<UnsupportedGrantType>(
 }
 
 /**
- * An error code that RFC 6749 §5.2 does not define.
+ * Says that IMS returned an error code that RFC 6749 §5.2 does not define.
  *
  * @category reasons
  * @since 0.1.0
@@ -163,14 +163,14 @@ export class OAuthError extends Schema.Error<OAuthError>("@effect-itwin/core/Tok
 }
 
 /**
- * 429: IMS limits the rate of requests.
+ * Says that IMS limits the rate of requests: status 429.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class RateLimited extends Schema.Error<RateLimited>("@effect-itwin/core/TokenError/RateLimited")({
   _tag: Schema.tag("RateLimited"),
-  /** How long the server asks to wait, if it said so. */
+  /** How long the server asked to wait, if it did. */
   retryAfter: Schema.optional(Schema.Duration)
 }) {
   override get message(): string {
@@ -179,7 +179,7 @@ export class RateLimited extends Schema.Error<RateLimited>("@effect-itwin/core/T
 }
 
 /**
- * 5xx.
+ * Says that IMS failed: status 5xx.
  *
  * @category reasons
  * @since 0.1.0
@@ -187,7 +187,7 @@ export class RateLimited extends Schema.Error<RateLimited>("@effect-itwin/core/T
 export class ServerError extends Schema.Error<ServerError>("@effect-itwin/core/TokenError/ServerError")({
   _tag: Schema.tag("ServerError"),
   status: Schema.Int,
-  /** The OAuth error code, if the answer had one. */
+  /** The OAuth error code, if the response had one. */
   code: Schema.optional(Schema.String),
   retryAfter: Schema.optional(Schema.Duration),
   ...oauth
@@ -198,7 +198,7 @@ export class ServerError extends Schema.Error<ServerError>("@effect-itwin/core/T
 }
 
 /**
- * Where the request failed: name resolution, refused connection, closed connection, TLS, proxy, or elsewhere.
+ * Names where the request failed: name resolution, refused connection, closed connection, TLS, proxy, or elsewhere.
  *
  * @category reasons
  * @since 0.1.0
@@ -206,22 +206,27 @@ export class ServerError extends Schema.Error<ServerError>("@effect-itwin/core/T
 export const TransportKind = Schema.Literals(["dns", "refused", "reset", "tls", "proxy", "other"])
 
 /**
+ * Names where the request failed.
+ *
  * @category reasons
  * @since 0.1.0
  */
 export type TransportKind = typeof TransportKind.Type
 
-const transportAdvice: Record<TransportKind, string> = {
-  dns: "The host of the token endpoint could not be resolved. Check its name, and the DNS of this machine.",
-  refused: "The token endpoint refused the connection. Check its host and port, and firewalls.",
-  reset: `The connection to the token endpoint was closed before the complete response arrived. ${checkPath}`,
-  tls: "No trusted TLS connection to the token endpoint. Check NODE_EXTRA_CA_CERTS, the clock and the proxy.",
-  proxy: "The proxy did not let the request through. Check its address and credentials.",
-  other: `The token endpoint is unreachable. ${checkPath}`
+const transport: Record<TransportKind, readonly [what: string, advice: string]> = {
+  dns: ["The host of the token endpoint could not be resolved", "Check its name, and the DNS of this machine."],
+  refused: ["The token endpoint refused the connection", "Check its host and port, and firewalls."],
+  reset: ["The connection to the token endpoint was closed before the complete response arrived", checkPath],
+  tls: [
+    "The TLS connection to the token endpoint failed or is not trusted",
+    "Check NODE_EXTRA_CA_CERTS, the clock of this machine and the proxy."
+  ],
+  proxy: ["The proxy did not let the request through", "Check its address and credentials."],
+  other: ["The token endpoint is unreachable", checkPath]
 }
 
 /**
- * The request failed before a complete response was received.
+ * Says that the request failed before a complete response was received.
  *
  * @category reasons
  * @since 0.1.0
@@ -229,32 +234,33 @@ const transportAdvice: Record<TransportKind, string> = {
 export class Transport extends Schema.Error<Transport>("@effect-itwin/core/TokenError/Transport")({
   _tag: Schema.tag("Transport"),
   kind: TransportKind,
-  /** The runtime's code, such as `ECONNREFUSED`, if it has one; `407` if a proxy asks for credentials. */
+  /** The runtime's code, for example `ECONNREFUSED`, if it has one; `407` if a proxy asks for credentials. */
   code: Schema.optional(Schema.String)
 }) {
   override get message(): string {
-    return this.code === undefined ? transportAdvice[this.kind] : `${transportAdvice[this.kind]} [${this.code}]`
+    const [what, advice] = transport[this.kind]
+    return `${what}${this.code === undefined ? "" : ` (${this.code})`}. ${advice}`
   }
 }
 
 /**
- * The complete response, body included, did not arrive in time.
+ * Says that the complete response, including its body, did not arrive in time.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class Timeout extends Schema.Error<Timeout>("@effect-itwin/core/TokenError/Timeout")({
   _tag: Schema.tag("Timeout"),
-  /** The limit that was reached: that of one attempt, or that of all attempts together. */
+  /** The time limit that was reached: of one attempt, or of all attempts together. */
   limit: Schema.Duration
 }) {
   override get message(): string {
-    return `The token endpoint did not complete its response within ${formatDuration(this.limit)}. ${checkPath} RetryPolicy sets the limit.`
+    return `The token endpoint did not complete its response within ${formatDuration(this.limit)}. ${checkPath} RetryPolicy sets this limit.`
   }
 }
 
 /**
- * The token endpoint redirects. Credentials are never sent to the target (RFC 9700 §4.12).
+ * Says that the token endpoint redirects. Credentials are never sent to the target (RFC 9700 §4.12).
  *
  * @category reasons
  * @since 0.1.0
@@ -271,12 +277,12 @@ export class RedirectRefused extends Schema.Error<RedirectRefused>("@effect-itwi
     return this.followed
       ? `The HttpClient followed the redirect${where} itself, so the secret may have been sent to another host. Rotate ` +
           "the secret, and provide a client that does not follow redirects."
-      : `The token endpoint redirects${where}; the credentials were not sent there. Correct the endpoint.`
+      : `The token endpoint redirects${where}, and the credentials were not sent there. Correct the endpoint.`
   }
 }
 
 /**
- * The origin of an API request may not see the token. Nothing was sent.
+ * Says that the origin of an API request may not receive the token. Nothing was sent.
  *
  * @category reasons
  * @since 0.1.0
@@ -288,14 +294,14 @@ export class OriginRefused extends Schema.Error<OriginRefused>("@effect-itwin/co
 }) {
   override get message(): string {
     return (
-      `The token was not sent to ${this.origin}; allowed are ${this.allowed.join(", ")}. Use another HttpClient for this ` +
-      "host, or list the origin in ITwinHttpClient.layerWith."
+      `The token was not sent to ${this.origin}, because only ${this.allowed.join(", ")} may receive it. Use another ` +
+      "HttpClient for this host, or list the origin in ITwinHttpClient.layerWith."
     )
   }
 }
 
 /**
- * A 200 response that does not contain a usable token.
+ * Says that a 200 response does not contain a usable token.
  *
  * @category reasons
  * @since 0.1.0
@@ -311,7 +317,7 @@ export class InvalidResponse extends Schema.Error<InvalidResponse>("@effect-itwi
 }
 
 /**
- * The body of the response is larger than a token response can be.
+ * Says that the body of the response is larger than a token response can be.
  *
  * @category reasons
  * @since 0.1.0
@@ -327,7 +333,7 @@ export class ResponseTooLarge extends Schema.Error<ResponseTooLarge>("@effect-it
 }
 
 /**
- * A status other than 200, without an OAuth error.
+ * Says that IMS returned a status other than 200, without an OAuth error.
  *
  * @category reasons
  * @since 0.1.0
@@ -342,14 +348,14 @@ export class UnexpectedStatus extends Schema.Error<UnexpectedStatus>("@effect-it
 }
 
 /**
- * Code of the program that this library calls threw, or its effect died: a bug in the program, not an outage.
+ * Says that code of the program threw, or its effect died. This is a bug in the program, not an outage.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class Defect extends Schema.Error<Defect>("@effect-itwin/core/TokenError/Defect")({
   _tag: Schema.tag("Defect"),
-  /** What threw: `HttpClient`, `Tracer`. */
+  /** What threw: `HttpClient` or `Tracer`. */
   module: Schema.String,
   ...defectFields
 }) {
@@ -359,7 +365,7 @@ export class Defect extends Schema.Error<Defect>("@effect-itwin/core/TokenError/
 }
 
 /**
- * The token cache was closed.
+ * Says that the token cache was closed.
  *
  * @category reasons
  * @since 0.1.0
@@ -373,6 +379,8 @@ export class Closed extends Schema.Error<Closed>("@effect-itwin/core/TokenError/
 }
 
 /**
+ * Lists the reasons of a `TokenError`.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -399,17 +407,19 @@ export const TokenErrorReason = Schema.Union([
 ])
 
 /**
+ * Names the reasons of a `TokenError`.
+ *
  * @category reasons
  * @since 0.1.0
  */
 export type TokenErrorReason = typeof TokenErrorReason.Type
 
-/** Whether the endpoint was asked, or is what is wrong. */
+/** Whether a request was sent to the endpoint. */
 const isAboutEndpoint = ({ _tag }: TokenErrorReason): boolean =>
   _tag !== "SecretUnavailable" && _tag !== "OriginRefused" && _tag !== "Defect" && _tag !== "Closed"
 
 /**
- * There is no token; `reason` says why.
+ * Tells that there is no token, or that it was not sent; `reason` says why.
  *
  * @category errors
  * @since 0.1.0
@@ -424,11 +434,11 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
   status: Schema.optional(Schema.Int),
   /** The response's `X-Correlation-Id`, otherwise the one that was sent. */
   correlationId: Schema.optional(Schema.String),
-  /** Set when an earlier failure is told again: no request is made before this time has passed. */
+  /** Set if the error of an earlier request is returned again: no request is made before this time has passed. */
   nextAttemptIn: Schema.optional(Schema.Duration)
 }) {
   /**
-   * Whether the same request may succeed later without a change.
+   * Tells whether the same request may succeed later without a change.
    *
    * @since 0.1.0
    */
@@ -442,10 +452,10 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
       case "Timeout":
         return true
       case "Transport":
-        // An unknown host, an untrusted certificate and missing proxy credentials do not pass by themselves.
+        // An unknown host, an untrusted certificate and missing proxy credentials need a change by a person.
         return reason.kind !== "tls" && reason.code !== "ENOTFOUND" && reason.code !== "407"
       case "UnexpectedStatus":
-        // Request Timeout invites another try (RFC 9110 §15.5.9).
+        // Request Timeout allows the client to repeat the request (RFC 9110 §15.5.9).
         return reason.status === 408
       default:
         return false
@@ -453,7 +463,7 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
   }
 
   /**
-   * How long the server asked to wait, if it did.
+   * Returns how long the server asked to wait, if it did.
    *
    * @since 0.1.0
    */
@@ -467,7 +477,7 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
     const { clientId, correlationId, endpoint, nextAttemptIn, reason, status } = this
     const facts = [
       isAboutEndpoint(reason) ? `token endpoint ${endpoint}` : undefined,
-      clientId === undefined ? undefined : `client ${clientId}`,
+      clientId === undefined ? undefined : `client id ${clientId}`,
       status === undefined ? undefined : `status ${status}`,
       correlationId === undefined ? undefined : `correlation id ${correlationId}`,
       nextAttemptIn === undefined ? undefined : `next attempt in ${formatDuration(nextAttemptIn)}`

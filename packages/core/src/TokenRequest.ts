@@ -1,14 +1,14 @@
 /**
- * The token request of the client credentials grant (RFC 6749 §4.4) as an Effect.
+ * Requests a token by the client credentials grant (RFC 6749 §4.4).
  *
- * Its two halves are pure and exported, so that what is sent and what is accepted can be tested without I/O:
- * {@link encode} builds the request, {@link decode} turns a response into a token or a typed error. {@link send} adds an
- * `HttpClient`, and the time limits and retries of `RetryPolicy`.
+ * {@link encode} builds the request, and {@link decode} turns a response into a token or a typed error. Both are pure
+ * functions, which tests can call without I/O. {@link send} adds an `HttpClient`, and the time limits and retries of
+ * `RetryPolicy`.
  *
  * **Gotchas**
  *
- * `send` makes a request each time; `TokenCache` is what a program uses. Middleware on the given `HttpClient` sees the
- * form body, and with it the secret.
+ * `send` makes a request each time; most programs use `TokenCache` instead. Middleware on the given `HttpClient` sees
+ * the form body, which contains the secret.
  *
  * @since 0.1.0
  */
@@ -50,7 +50,7 @@ import * as TokenError from "./TokenError.ts"
 import { OAuthErrorResponse, TokenResponse } from "./TokenResponse.ts"
 
 /**
- * How the client authenticates (RFC 6749 §2.3.1): id and secret in the form, as Bentley documents, or in an
+ * Names how the client authenticates (RFC 6749 §2.3.1): with id and secret in the form, as Bentley documents, or in an
  * `Authorization: Basic` header.
  *
  * @category models
@@ -70,7 +70,7 @@ export const ClientAuthentication: Context.Reference<ClientAuthentication> = Con
 )
 
 /**
- * Who requests a token, and for which scopes.
+ * Names the credentials and the scopes of a token request.
  *
  * @category models
  * @since 0.1.0
@@ -80,7 +80,7 @@ export interface Options {
   readonly scopes: Scopes.Scopes
 }
 
-/** `application/x-www-form-urlencoded` of one value (RFC 6749 appendix B). */
+/** Encodes one value as `application/x-www-form-urlencoded` (RFC 6749 appendix B). */
 const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
 
 const basicCredentials = ({ clientId, clientSecret }: ClientCredentials): readonly [string, string] => [
@@ -91,7 +91,7 @@ const basicCredentials = ({ clientId, clientSecret }: ClientCredentials): readon
 /**
  * Builds the request: a form POST with `grant_type=client_credentials` and `scope`.
  *
- * Id and secret are form-encoded in both methods, so `+`, `/`, `=` and non-ASCII characters arrive unchanged (RFC 6749
+ * Both methods form-encode id and secret, so that `+`, `/`, `=` and non-ASCII characters arrive unchanged (RFC 6749
  * appendix B).
  *
  * ```ts test
@@ -145,7 +145,7 @@ export const encode = (
 }
 
 /**
- * A response of the token endpoint with its complete body.
+ * Describes a response of the token endpoint with its complete body.
  *
  * @category models
  * @since 0.1.0
@@ -157,7 +157,7 @@ export interface Response {
 }
 
 /**
- * The request that a response belongs to, where it was sent and when.
+ * Describes the request to which a response belongs: where and when it was sent.
  *
  * @category models
  * @since 0.1.0
@@ -165,9 +165,9 @@ export interface Response {
 export interface RequestContext extends Options {
   readonly endpoint: string
   readonly correlationId: string
-  /** The moment before the request was sent; the token's life counts from here. */
+  /** The time just before the request was sent. The token's life is counted from here. */
   readonly sentAt: DateTime.Utc
-  /** The moment the response was read; a `Retry-After` that is a date counts from here. */
+  /** The time when the response was read. A `Retry-After` that is a date is compared with it. */
   readonly receivedAt: DateTime.Utc
 }
 
@@ -176,7 +176,7 @@ const decodeToken = Schema.decodeUnknownResult(TokenResponse)
 const decodeOAuthError = Schema.decodeUnknownResult(OAuthErrorResponse)
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** The message of the check that failed. Where it failed, the message says. */
+/** Returns the message of the check that failed, which names the field. */
 const detailOf = ({ issue }: Schema.SchemaError): string =>
   formatIssue(issue).issues[0]?.message ?? "not a token response"
 
@@ -186,7 +186,7 @@ const secretsOf = ({ credentials }: Options, token: unknown): ReadonlyArray<stri
   ...(Predicate.isString(token) ? [token] : [])
 ]
 
-/** A scope that was not requested is a server's text. Where none may be shown, the token was granted `unknown`. */
+/** A scope that was not requested is text of the server. If no scope may be shown, the result is `unknown`. */
 const grantedScopes = (scope: string | null | undefined, token: string, context: RequestContext): Scopes.Scopes => {
   if (Predicate.isNullish(scope) || scope === "" || scope === context.scopes) return context.scopes
   const granted = scope.split(/ +/)
@@ -256,7 +256,7 @@ const oauthReason = (
   }
 }
 
-/** Why a response without a usable token has none. `invalid` says what a 200 lacks. */
+/** Returns why a response has no usable token. `invalid` is the check that a 200 failed. */
 const failureReason = (
   { status, headers }: Response,
   json: unknown,
@@ -280,13 +280,13 @@ const failureReason = (
 /**
  * Turns a response into a token or a typed error.
  *
- * A token is taken only from a 200 whose body is a JSON object that `TokenResponse` accepts, whatever its content type.
- * An absent `scope` means the scopes requested (RFC 6749 §5.1). The OAuth error (§5.2) is read from every other response.
+ * A token is taken only from a 200 response with a JSON body that `TokenResponse` accepts, whatever its content type.
+ * An absent `scope` means the requested scopes (RFC 6749 §5.1). Every other response may contain an OAuth error (§5.2).
  *
  * **Details**
  *
- * Of the scopes granted but not requested, those that look like a secret are left out. If none of the scopes granted is
- * left, the token's scope is `unknown`.
+ * A granted scope that was not requested is left out if it looks like a secret. If no scope is left, the scope of the
+ * token is `unknown`.
  *
  * ```ts test
  * import { ClientCredentials, Environment, Scopes, TokenRequest } from "@effect-itwin/core"
@@ -380,7 +380,7 @@ const exchange = Effect.fnUntraced(function* (
   const client = yield* HttpClient.HttpClient
   const sentAt = yield* DateTime.now
   const response = yield* client.execute(encode(options)).pipe(
-    // A given client may turn statuses into failures, which contain the response.
+    // The given client may turn a status into a failure, which contains the response.
     Effect.catchIf(
       (error) => error.reason._tag === "StatusCodeError",
       (error) => (error.response === undefined ? Effect.fail(error) : Effect.succeed(error.response))
@@ -410,7 +410,7 @@ const exchange = Effect.fnUntraced(function* (
   if (token.scopes !== options.scopes && !Scopes.tokens(options.scopes).some((name) => granted.includes(name))) {
     yield* Effect.ignoreCause(
       Effect.logWarning(
-        `IMS granted the scopes "${token.scopes}", and none of those requested ("${options.scopes}"). Check the scopes ` +
+        `IMS granted the scopes "${token.scopes}", but none of the requested scopes "${options.scopes}". Check the scopes ` +
           `of the app under My Apps. (client id ${options.credentials.clientId})`
       )
     )
@@ -418,7 +418,7 @@ const exchange = Effect.fnUntraced(function* (
   return token
 })
 
-/** An exchange that nothing foreign leaves: a cause of the client's may hold the request, and so the secret. */
+/** Replaces every foreign error, because it may contain the request with the secret. */
 const attempt = (
   options: AttemptOptions,
   limit: Duration.Duration,
@@ -439,18 +439,18 @@ const attempt = (
  *
  * **Details**
  *
- * Reads `Environment`, `RetryPolicy` and `ClientAuthentication` from the context. Redirects are refused, trace headers
- * are not propagated, and each attempt has a fresh `X-Correlation-Id`. Only failures that may pass are retried. A
- * `Retry-After` longer than the policy allows fails at once, and so does a pause that would outlast `totalTimeout`.
+ * Reads `Environment`, `RetryPolicy` and `ClientAuthentication` from the context. Redirects are rejected, trace headers
+ * are not sent, and each attempt has its own `X-Correlation-Id`. Only failures that may pass are retried. The request
+ * fails at once if a `Retry-After` is longer than the policy allows, or if a pause would exceed `totalTimeout`.
  *
- * A client that throws, dies or interrupts itself fails with the reason `Defect`, which contains nothing of the defect
- * but its class and stack frames.
+ * If the client throws, dies or interrupts itself, the request fails with the reason `Defect`, which contains only the
+ * class and the stack frames of the defect.
  *
  * @category requests
  * @since 0.1.0
  */
 export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =
-  // Not `Effect.fn` nor `withSpan`: the stacks that they keep for each call show in the time of a request.
+  // Neither `Effect.fn` nor `withSpan`: both capture a stack for each call, which makes a request measurably slower.
   Effect.fnUntraced(function* (options: Options) {
     const endpoint = (yield* Environment.current).tokenEndpoint
     const authentication = yield* ClientAuthentication
@@ -480,12 +480,12 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
     })
     return yield* Effect.useSpan("TokenRequest.send", { attributes }, (span) =>
       Effect.retry(Effect.andThen(beforeAttempt, limitedAttempt), {
-        // What `BeforeAttempt` fails with ends the request.
+        // A failure of `BeforeAttempt` ends the request.
         while: (error) => error.nextAttemptIn === undefined,
         schedule: Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
       }).pipe(
         Effect.provideService(FetchHttpClient.RequestInit, requestInit),
-        // Its span would end with an error that holds the request, and with it the secret. This one has all it tells.
+        // The client's own span would end with an error that contains the request with the secret.
         withoutHttpClientSpan,
         Effect.provideService(Tracer.ParentSpan, span)
       )

@@ -1,12 +1,11 @@
 /**
- * The two JSON objects that a token endpoint returns: a token (RFC 6749 §5.1) and an error (§5.2).
+ * Decodes the two JSON objects that a token endpoint returns: a token (RFC 6749 §5.1) and an error (§5.2).
  *
- * The schemas decide what is accepted. The message of each check becomes `InvalidResponse.detail`; no message contains
- * a part of the response.
+ * The message of each check becomes `InvalidResponse.detail`. No message contains a part of the response.
  *
  * **Gotchas**
  *
- * `access_token` decodes to a `Redacted` value that refuses to be encoded.
+ * `access_token` decodes to a `Redacted` value that can't be encoded.
  *
  * @since 0.1.0
  */
@@ -26,7 +25,7 @@ const AccessToken = Schema.String.annotate({ message: "access_token is not a str
   Schema.isMaxLength(maxTokenLength, { message: `access_token is longer than ${maxTokenLength} characters` }),
   // b64token, RFC 6750 §2.1
   Schema.isPattern(/^[A-Za-z0-9\-._~+/]+=*$/, { message: "access_token is empty or has a forbidden character" }),
-  // What a server writes that put an absent value into its JSON as text.
+  // A faulty server may write an absent value as text.
   Schema.isPattern(/^(?!(null|undefined)$)/, { message: "access_token is the text null or undefined" })
 )
 
@@ -80,15 +79,15 @@ const Scope = Schema.NullOr(Schema.String)
   )
 
 /**
- * A response that grants a token (RFC 6749 §5.1).
+ * Decodes a response that grants a token (RFC 6749 §5.1).
  *
  * - `access_token`: at most 32 KiB, of the characters of a `b64token` (RFC 6750 §2.1), and not the text `null` or
  *   `undefined`.
  * - `token_type`: `Bearer` in any case.
- * - `expires_in`: seconds, at most 10 digits before the point, as a number or as text. A fraction is rounded down, more
- *   than 24 h counts as 24 h, and 300 s is the value when it is absent or `null`.
+ * - `expires_in`: seconds, at most 10 digits before the point, as a number or as text. A fraction is rounded down, and
+ *   more than 24 h counts as 24 h. An absent value and `null` count as 300 s.
  * - `scope`: scope tokens, at most 4 KiB; may be absent, `null` or empty.
- * - `error`: absent or `null`. A response with a token and an error of any other type contradicts itself.
+ * - `error`: absent or `null`. A response with both a token and an error is rejected.
  *
  * @category schemas
  * @since 0.1.0
@@ -104,7 +103,7 @@ export const TokenResponse = Schema.Struct({
 }).annotate({ message: "not a JSON object" })
 
 /**
- * A response that grants a token, decoded.
+ * Describes a decoded response that grants a token.
  *
  * @category models
  * @since 0.1.0
@@ -112,12 +111,12 @@ export const TokenResponse = Schema.Struct({
 export type TokenResponse = typeof TokenResponse.Type
 
 /**
- * A response that refuses one (RFC 6749 §5.2): a code that is not empty, and a description, which is left out if it is
- * not a string.
+ * Decodes an error response (RFC 6749 §5.2): a code that is not empty, and a description. A description that is not a
+ * string is left out.
  *
  * **Gotchas**
  *
- * Both are a server's text: it may repeat what it was sent.
+ * Code and description are text of the server, which may repeat the secret that it was sent.
  *
  * @category schemas
  * @since 0.1.0
@@ -128,7 +127,7 @@ export const OAuthErrorResponse = Schema.Struct({
 })
 
 /**
- * A response that refuses a token, decoded.
+ * Describes a decoded error response.
  *
  * @category models
  * @since 0.1.0

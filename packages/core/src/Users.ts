@@ -43,7 +43,7 @@ const optional = <S extends Schema.Constraint>(schema: S) =>
     )
   )
 
-// A date that can't be read does not fail the decoding: the id alone is certain.
+// An unreadable date does not fail the decoding. Only the id is required.
 const optionalDate = optional(Schema.String).pipe(
   Schema.decodeTo(
     Schema.optionalKey(Schema.DateTimeUtc),
@@ -55,8 +55,8 @@ const optionalDate = optional(Schema.String).pipe(
 )
 
 /**
- * Describes a user as `/users/me` returns it. For a service app this is a made-up person: `givenName` is the app's name,
- * and most other fields are empty or absent.
+ * Describes a user as `/users/me` returns it. For a service app, `givenName` is the name of the app, and most other
+ * fields are empty or absent.
  *
  * @category models
  * @since 0.1.0

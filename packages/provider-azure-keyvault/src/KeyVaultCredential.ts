@@ -1,8 +1,8 @@
 /**
- * What a program shows to Azure: one choice, made by its configuration or its code.
+ * Chooses the identity with which a program authenticates to Azure.
  *
- * The Azure SDK's `DefaultAzureCredential` guesses instead. It asks up to seven places in turn, may need 20 s to fail,
- * and may find another identity on one machine than on the next. So it is used only when asked for by name.
+ * The Azure SDK's `DefaultAzureCredential` tries up to seven places in turn instead. It may need 20 s to fail, and may
+ * find different identities on two machines. So it is used only if it is chosen by name.
  *
  * | `ITWIN_KEY_VAULT_CREDENTIAL` | constructor                 | its own variables                                                                             |
  * | ---------------------------- | --------------------------- | --------------------------------------------------------------------------------------------- |
@@ -15,7 +15,7 @@
  *
  * **Gotchas**
  *
- * The identity is the program's, at Azure. It has nothing to do with the client id and secret that it reads there.
+ * This is the identity of the program at Azure, not the client id and secret that the program reads from the vault.
  *
  * @since 0.1.0
  */
@@ -24,19 +24,19 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 
 /**
- * The identity that Azure gives to a virtual machine, container, function or app service.
+ * Selects the identity that Azure gives to a virtual machine, container, function or app service.
  *
  * @category models
  * @since 0.1.0
  */
 export interface ManagedIdentity {
   readonly _tag: "ManagedIdentity"
-  /** Of a user-assigned identity; absent for the system-assigned one. */
+  /** The client id of a user-assigned identity; absent for the system-assigned one. */
   readonly clientId?: string | undefined
 }
 
 /**
- * A Kubernetes service account that Entra ID trusts. What is absent is taken from the variables of the AKS webhook.
+ * Selects a Kubernetes service account that Entra ID trusts. Absent fields come from the variables of the AKS webhook.
  *
  * @category models
  * @since 0.1.0
@@ -45,12 +45,12 @@ export interface WorkloadIdentity {
   readonly _tag: "WorkloadIdentity"
   readonly tenantId?: string | undefined
   readonly clientId?: string | undefined
-  /** Path of the file with the service account's token. */
+  /** The path of the file with the token of the service account. */
   readonly tokenFile?: string | undefined
 }
 
 /**
- * An app registered at Entra ID, with a secret.
+ * Selects an app that is registered at Entra ID, with a secret.
  *
  * @category models
  * @since 0.1.0
@@ -63,7 +63,7 @@ export interface ClientSecret {
 }
 
 /**
- * An app registered at Entra ID, with a certificate.
+ * Selects an app that is registered at Entra ID, with a certificate.
  *
  * @category models
  * @since 0.1.0
@@ -72,14 +72,14 @@ export interface ClientCertificate {
   readonly _tag: "ClientCertificate"
   readonly tenantId: string
   readonly clientId: string
-  /** Path of a PEM file with the certificate and its private key. */
+  /** The path of a PEM file with the certificate and its private key. */
   readonly certificatePath: string
-  /** Of the private key. */
+  /** The password of the private key. */
   readonly password?: Redacted.Redacted | undefined
 }
 
 /**
- * Who is logged in with `az login`: for a developer's machine.
+ * Selects the login of `az login`, for a developer's machine.
  *
  * @category models
  * @since 0.1.0
@@ -90,7 +90,7 @@ export interface AzureCli {
 }
 
 /**
- * The guessing chain of the Azure SDK.
+ * Selects the chain of the Azure SDK, which tries several places in turn.
  *
  * @category models
  * @since 0.1.0
@@ -100,7 +100,7 @@ export interface DefaultAzure {
 }
 
 /**
- * One choice of what a program shows to Azure.
+ * Names the identities that a program can choose.
  *
  * @category models
  * @since 0.1.0
@@ -114,7 +114,7 @@ export type KeyVaultCredential =
   | DefaultAzure
 
 /**
- * A `TokenCredential` of the Azure SDK, by structure: one that the program made itself.
+ * Describes a `TokenCredential` of the Azure SDK that the program built itself.
  *
  * @category models
  * @since 0.1.0
@@ -127,7 +127,7 @@ export interface TokenCredential {
 }
 
 /**
- * What the SDK tells a {@link TokenCredential}, as far as this package knows it; it passes on the rest.
+ * Describes the options that the SDK passes to a {@link TokenCredential}, as far as this package reads them.
  *
  * @category models
  * @since 0.1.0
@@ -149,7 +149,7 @@ export const managedIdentity = (options?: { readonly clientId?: string | undefin
 })
 
 /**
- * Chooses a workload identity; what is not given comes from the variables of the AKS webhook.
+ * Chooses a workload identity. Fields that are not given come from the variables of the AKS webhook.
  *
  * @category constructors
  * @since 0.1.0
@@ -201,7 +201,7 @@ export const azureCli = (options?: { readonly tenantId?: string | undefined }): 
 export const defaultAzure: DefaultAzure = { _tag: "DefaultAzure" }
 
 /**
- * The names that `ITWIN_KEY_VAULT_CREDENTIAL` may have.
+ * Lists the values that `ITWIN_KEY_VAULT_CREDENTIAL` may have.
  *
  * @category config
  * @since 0.1.0
@@ -257,8 +257,8 @@ const configOf = (name: (typeof names)[number]): Config.Config<KeyVaultCredentia
 }
 
 /**
- * The choice that `ITWIN_KEY_VAULT_CREDENTIAL` makes, with the variables of the table above. There is no default: an
- * identity is not to be guessed.
+ * Reads the choice from `ITWIN_KEY_VAULT_CREDENTIAL`, and its settings from the variables of the table above. There is
+ * no default, because an identity must not be guessed.
  *
  * @category config
  * @since 0.1.0

@@ -1,16 +1,17 @@
 /**
- * Credentials from secrets of an Azure Key Vault, read with the real Azure SDK, which is loaded at the first read.
+ * Reads credentials from secrets of an Azure Key Vault with the Azure SDK, which is loaded at the first read.
  *
- * Each read asks the vault, so a rotated secret is seen at the next token request; reads at the same time share one.
- * The SDK's own retries are off. Instead: up to 4 attempts of 4 s each, 9 s in all, for a vault, Entra ID or metadata
- * service that throttles, fails or does not answer. Every failure is a `SecretProviderError` that says what to do.
+ * Each token request reads the vault, so a rotated secret is used at the next one. Concurrent reads share one request.
+ * The SDK's own retries are off. Instead, a read makes up to 4 attempts of 4 s each within 9 s, if the vault, Entra ID
+ * or the metadata service throttles, fails or does not respond. Every failure is a `SecretProviderError` that says what
+ * to do.
  *
  * **Gotchas**
  *
- * Invalid options are programming errors: building `layer` dies with a `RangeError` that names the option. No error of
- * the SDK is attached or quoted, because they hold the secret and the token.
+ * Invalid options are programming errors: building `layer` dies with a `RangeError` that names the option. Errors of
+ * the SDK are neither attached nor quoted, because they may contain the secret and the token.
  *
- * **Example** (A secret that is named, an id that is known)
+ * **Example** (Reading the client secret of a known client id)
  *
  * ```ts test
  * import { SecretProvider } from "@effect-itwin/core"
@@ -31,7 +32,7 @@
  *   Effect.gen(function* () {
  *     const vault = yield* FakeKeyVault.FakeKeyVault
  *     const version = yield* vault.setSecret("itwin-client-secret", "fake-secret-a+b/c=")
- *     // Only in tests: the fake in the place of Azure.
+ *     // Only in tests: the fake replaces Azure.
  *     const transport = TestTransport.layer({ httpClient: vault.httpClient })
  *     const credentials = yield* Effect.flatMap(SecretProvider.SecretProvider, (_) => _.credentials).pipe(
  *       Effect.provide(Secrets.pipe(Layer.provide(transport)))
@@ -75,7 +76,7 @@ import * as KeyVaultCredential from "./KeyVaultCredential.ts"
 import { TestTransport } from "./TestTransport.ts"
 
 /**
- * A secret of the vault by its name; the newest version unless one is named.
+ * Names a secret of the vault, and a version if it is not the newest one.
  *
  * @category models
  * @since 0.1.0
@@ -86,34 +87,34 @@ export interface SecretRef {
 }
 
 /**
- * Names the vault, what this program shows to it, and how often it is asked.
+ * Names the vault, the identity of this program, and the limits of a read.
  *
  * @category models
  * @since 0.1.0
  */
 export interface VaultOptions {
-  /** `https://<name>.vault.azure.net`, or that of the Chinese or the US Government cloud. */
+  /** `https://<name>.vault.azure.net`, or the URL of a vault in the Chinese or the US Government cloud. */
   readonly vaultUrl: string
   /**
-   * Lets `vaultUrl` be any https host, for a cloud that this package does not know. The vault must still ask for a token
-   * for its own parent domain, or none is sent.
+   * Lets `vaultUrl` be any https host, for a cloud that this package does not know. A token is sent only if the vault
+   * asks for one for its own parent domain.
    */
   readonly customDomain?: boolean | undefined
   /**
-   * What this program shows to Azure: a choice of `KeyVaultCredential`, or a `TokenCredential` of the SDK. By default
-   * what `ITWIN_KEY_VAULT_CREDENTIAL` names, read through `Config`.
+   * The identity of this program at Azure: a choice of `KeyVaultCredential`, or a `TokenCredential` of the SDK. By
+   * default the one that `ITWIN_KEY_VAULT_CREDENTIAL` names, read through `Config`.
    */
   readonly credential?: KeyVaultCredential.KeyVaultCredential | KeyVaultCredential.TokenCredential | undefined
   /**
-   * How often and how long a read is tried. What is not given is: 4 attempts of 4 s each, which are then aborted, 9 s in
-   * all, so that a read ends before the token request gives up on it, pauses from 500 ms on, `Retry-After` up to 4 s. For
-   * the Azure CLI and `DefaultAzureCredential`, one attempt may take all the time.
+   * How often and how long a read is tried. By default, 4 attempts of 4 s each within 9 s, pauses from 500 ms, and a
+   * `Retry-After` of at most 4 s. These 9 s end before the token request stops waiting for the secret. With the Azure
+   * CLI and `DefaultAzureCredential`, one attempt may take all of the time.
    */
   readonly retry?: RetryPolicy.Options | undefined
 }
 
 /**
- * Where id and secret are: the secret in one of its own, or both in one as JSON,
+ * Names the secrets that hold the client id and the client secret: one secret for each, or one for both as JSON,
  * `{"clientId":"service-…","clientSecret":"…"}`.
  *
  * @category models
@@ -121,14 +122,14 @@ export interface VaultOptions {
  */
 export type Ids =
   | {
-      /** The id itself, which is not a secret, or the secret that holds it. */
+      /** The client id itself, which is not secret, or the secret that holds it. */
       readonly clientId: { readonly literal: string } | SecretRef
       /** The *name* of the secret, never its value. */
       readonly clientSecret: string | SecretRef
       readonly json?: undefined
     }
   | {
-      /** Both change at once, which two secrets can't. */
+      /** Holds both, so that both change at once. */
       readonly json: string | SecretRef
       readonly clientId?: undefined
       readonly clientSecret?: undefined
@@ -153,24 +154,24 @@ const defaultRetry = RetryPolicy.make({
 const fail = (reason: SecretProviderError.SecretProviderErrorReason) =>
   new SecretProviderError.SecretProviderError({ reason })
 
-/** Read again until it succeeds, from the `ConfigProvider` of the build. A `ConfigError` may quote a value: dropped. */
+/** Reads the choice. Drops the `ConfigError`, because it may quote a value. */
 const configuredCredential = (config: ConfigProvider.ConfigProvider) =>
-  // Suspended, since `parse` looks into its source at once.
+  // Suspended, because `parse` reads its source at once.
   Effect.suspend(() => KeyVaultCredential.config.parse(config)).pipe(
     Effect.mapError(() =>
       fail(
         new SecretProviderError.Misconfigured({
           provider,
           secretName: "ITWIN_KEY_VAULT_CREDENTIAL",
-          advice: `Set it to one of ${KeyVaultCredential.names.join(", ")}, together with the AZURE_ variables which that one needs; or give the option credential.`
+          advice: `Set it to one of ${KeyVaultCredential.names.join(", ")}, and set the AZURE_ variables that this choice needs; or pass the option credential.`
         })
       )
     )
   )
 
 /**
- * Shares a read among those who ask at the same time, until the scope closes. It runs with the services of the layer's
- * build, and is aborted when nobody waits for it any more.
+ * Shares a read among concurrent callers, until the scope closes. The read runs with the services with which the layer
+ * was built, and is aborted when no caller waits for it.
  */
 const shared = Effect.fnUntraced(function* <A>(
   read: Effect.Effect<A, SecretProviderError.SecretProviderError>,
@@ -185,17 +186,17 @@ const shared = Effect.fnUntraced(function* <A>(
         new SecretProviderError.Unavailable({
           provider,
           secretName: host,
-          advice: "The layer of the provider was closed."
+          advice: "The layer of the provider was closed. Keep it open as long as the program needs the secret."
         })
       )
     )
   )
   const untilClosed = Effect.raceFirst(Deferred.await(closed), read)
   const cache = yield* Cache.make({
-    // `Cache` would run it with the services of the first caller.
+    // `Cache` would run the read with the services of the first caller.
     lookup: (_host: string) => Effect.updateContext(untilClosed, (_: Context.Context<never>) => context),
     capacity: 1,
-    // Neither a secret nor a failure is kept.
+    // Keep neither a secret nor a failure.
     timeToLive: Duration.zero
   })
   return Cache.get(cache, host)
@@ -206,21 +207,22 @@ const shared = Effect.fnUntraced(function* <A>(
  *
  * **Details**
  *
- * `version` and `expiresAt` of the client secret reach the `ClientCredentials`. A secret that expires within 30 days is
- * warned about once a day. One trailing newline is dropped; text that then is not a client id or a client secret (see
- * `ClientCredentials`) is `InvalidSecret`. All services, the logger and clock included, are those of the layer's build.
+ * The credentials have the `version` and `expiresAt` of the client secret. A warning is logged once a day for a secret
+ * that expires within 30 days. One trailing newline is dropped. If the rest is not a client id or a client secret (see
+ * `ClientCredentials`), the reason is `InvalidSecret`. All services, including logger and clock, are those with which
+ * the layer was built.
  *
  * | reason                  | when                                                                                        |
  * | ----------------------- | ------------------------------------------------------------------------------------------- |
- * | `NotFound`              | no secret, or no version, of that name; deleted ones included                               |
- * | `AccessDenied`          | no role or access policy; the firewall; Entra ID refuses the credential; wrong tenant       |
- * | `Disabled`              | the newest version is disabled, or the one that was named                                   |
- * | `CredentialUnavailable` | no identity here: says which were tried                                                     |
- * | `Throttled`             | 429 to the end, of the vault, Entra ID or the metadata service; with `retryAfter` if stated |
- * | `Unavailable`           | 5xx, no connection, no answer, a proxy's page: of the same three                            |
- * | `InvalidSecret`         | blank, padded, UTF-16, not a client id, not JSON; another secret than the one asked for     |
- * | `Misconfigured`         | not a Key Vault at `vaultUrl`; a credential that can't be made from its settings            |
- * | `Defect`                | a given `TokenCredential` or this package threw an error of the language, as a `TypeError`  |
+ * | `NotFound`              | the secret or the version does not exist, or was deleted                                    |
+ * | `AccessDenied`          | no role or access policy; the firewall; Entra ID rejects the credential; wrong tenant       |
+ * | `Disabled`              | the newest version is disabled, or the named one                                            |
+ * | `CredentialUnavailable` | this machine has no identity; the message says which were tried                             |
+ * | `Throttled`             | the vault, Entra ID or the metadata service returns 429; with `retryAfter` if stated        |
+ * | `Unavailable`           | one of these three returns 5xx, does not respond, or a proxy responds instead               |
+ * | `InvalidSecret`         | blank, padded, UTF-16, not a client id, not JSON; another secret than the requested one     |
+ * | `Misconfigured`         | `vaultUrl` is not a Key Vault; the credential can't be built from its settings              |
+ * | `Defect`                | a given `TokenCredential` or this package threw, for example a `TypeError`                  |
  *
  * @category layers
  * @since 0.1.0
@@ -252,7 +254,9 @@ export const layer = (options: Options): Layer.Layer<SecretProvider> =>
 
 const optional = (name: string) => Config.map(Config.option(Config.NonEmptyString(name)), Option.getOrUndefined)
 
-/** A variable that need not be set. Its value is not quoted: people put the secret where its name belongs. */
+/**
+ * Describes a variable that need not be set. Its value is not quoted, because it may be the secret instead of its name.
+ */
 const optionalText = (isValid: (text: string) => boolean, expected: string) =>
   Schema.UndefinedOr(
     Schema.String.check(Schema.makeFilter((text) => (isValid(text) ? undefined : `Expected ${expected}`)))
@@ -291,19 +295,19 @@ const Variables = Schema.Struct({
 const decodeVariables = Schema.decodeEffect(Variables)
 
 /**
- * The options that the variables give:
+ * Reads the options from variables:
  *
- * | variable                                | what it is                                                            |
+ * | variable                                | value                                                                 |
  * | --------------------------------------- | --------------------------------------------------------------------- |
- * | `ITWIN_KEY_VAULT_URL`                   | the vault: `https://<name>.vault.azure.net`                           |
+ * | `ITWIN_KEY_VAULT_URL`                   | the URL of the vault: `https://<name>.vault.azure.net`                |
  * | `ITWIN_KEY_VAULT_CLIENT_ID`             | the client id itself                                                  |
  * | `ITWIN_KEY_VAULT_CLIENT_ID_NAME`        | or the name of the secret that holds it                               |
  * | `ITWIN_KEY_VAULT_CLIENT_SECRET_NAME`    | the name of the secret that holds the client secret                   |
  * | `ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION` | its version, if not the newest one                                    |
- * | `ITWIN_KEY_VAULT_JSON_NAME`             | in place of the four: the name of the secret that holds both, as JSON |
- * | `ITWIN_KEY_VAULT_CREDENTIAL`            | what this program shows to Azure: see `KeyVaultCredential`            |
+ * | `ITWIN_KEY_VAULT_JSON_NAME`             | instead of these four: the name of the secret with both, as JSON      |
+ * | `ITWIN_KEY_VAULT_CREDENTIAL`            | the identity of this program at Azure: see `KeyVaultCredential`       |
  *
- * `customDomain` has no variable: who could set it could have the program's Azure token sent to a host of theirs.
+ * There is no variable for `customDomain`, because it could send the program's Azure token to a foreign host.
  *
  * @category config
  * @since 0.1.0
@@ -342,8 +346,8 @@ export const config: Config.Config<Options> = Config.all({
 )
 
 /**
- * Reads the credentials from the vault that {@link config} names. Variables that are missing, invalid, or contradict each
- * other, fail the build with a `ConfigError`.
+ * Reads the credentials from the vault that {@link config} names. Building the layer fails with a `ConfigError` if
+ * variables are missing, invalid or contradict each other.
  *
  * @category layers
  * @since 0.1.0

@@ -1,13 +1,13 @@
 /**
- * For tests only: what leads the Azure SDK to a fake, and the switches of the SDK that make it less safe.
+ * Connects the Azure SDK to a fake, in tests only.
  *
- * The package's index does not export it. Only code that imports this module can set it: no option of
- * `KeyVaultSecretProvider`, no JSON and no variable can.
+ * The settings make the SDK less safe. So the index of the package does not export this module, and only code can set
+ * them: neither an option of `KeyVaultSecretProvider` nor a variable can.
  *
  * **Gotchas**
  *
- * With {@link TestTransport} `trustAnyChallenge`, the server at `vaultUrl` chooses what token it is sent. Never
- * provide it in a program that has a real credential.
+ * With `trustAnyChallenge`, the server at `vaultUrl` chooses which token is sent to it. Never provide a transport in a
+ * program that has a real credential.
  *
  * @since 0.1.0
  */
@@ -16,24 +16,24 @@ import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
 
 /**
- * Says what the Azure SDK talks to, and what it trusts there.
+ * Names the server that the Azure SDK connects to, and what it trusts.
  *
  * @category models
  * @since 0.1.0
  */
 export interface TestTransport {
-  /** What sends the requests of the SDK: `FakeKeyVault`'s `httpClient`, to open no socket. */
+  /** Sends the requests of the SDK: for example the `httpClient` of `FakeKeyVault`, which opens no socket. */
   readonly httpClient?: NonNullable<SecretClientOptions["httpClient"]> | undefined
   /** A certificate to trust, as PEM. */
   readonly certificate?: string | undefined
-  /** Where Entra ID is; its metadata is not asked for then. */
+  /** The URL of Entra ID. Its metadata is then not requested. */
   readonly authorityHost?: string | undefined
-  /** Sets the SDK's `disableChallengeResourceVerification`: needed where the vault is on 127.0.0.1. */
+  /** Sets the SDK's `disableChallengeResourceVerification`: needed for a vault on 127.0.0.1. */
   readonly trustAnyChallenge?: boolean | undefined
 }
 
 /**
- * Read when the layer of the provider is built; empty unless provided.
+ * Holds the transport, which is read when the layer of the provider is built; empty by default.
  *
  * @category references
  * @since 0.1.0
@@ -44,7 +44,7 @@ export const TestTransport: Context.Reference<TestTransport> = Context.Reference
 )
 
 /**
- * Sets the transport for the providers that are built with it.
+ * Provides the transport to the providers that are built with this layer.
  *
  * @category layers
  * @since 0.1.0

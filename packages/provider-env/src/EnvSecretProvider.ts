@@ -1,15 +1,16 @@
 /**
- * Credentials from variables, or from files that variables point to: `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET`, read
- * through Effect's `Config`.
+ * Reads credentials from the variables `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET`, or from files that variables point
+ * to.
  *
- * Any `ConfigProvider` serves: the process environment (the default), a `.env` file, a mounted directory.
+ * Variables are read through Effect's `Config`, from any `ConfigProvider`: the process environment (the default), a
+ * `.env` file, or a mounted directory.
  *
  * **Details**
  *
- * The `ConfigProvider` is taken when the layer is built; variables and files are read each time credentials are asked
- * for, so a rotated secret is seen. What is absent is `NotFound`. One trailing newline is dropped; text that then is not
- * a client id or a client secret (see `ClientCredentials`) is `InvalidSecret`. Errors name the variables, never a value:
- * not even that of a variable that should hold a path, since people put secrets into the wrong one.
+ * The `ConfigProvider` is the one with which the layer was built. Variables and files are read for each token request,
+ * so a rotated secret is seen. Absent variables are `NotFound`. One trailing newline is dropped. If the rest is not a
+ * client id or a client secret (see `ClientCredentials`), the reason is `InvalidSecret`. Errors name the variables,
+ * never a value. This includes paths, because a secret may be in the wrong variable.
  *
  * @since 0.1.0
  */
@@ -27,8 +28,10 @@ import * as failure from "./internal/failure.ts"
 import { fileOrVariable, type Read, variable } from "./internal/read.ts"
 
 /**
- * Names of variables: one for the id and one for the secret, or a list for each, tried as pairs from the first on.
- * A name has letters, digits and underscores, and no digit first; `ConfigProvider.mapInput` leads it to other keys.
+ * Names the variables of the id and of the secret. Two lists are tried in pairs, beginning with the first.
+ *
+ * A name has letters, digits and underscores, and does not begin with a digit. `ConfigProvider.mapInput` maps names to
+ * other keys.
  *
  * @category models
  * @since 0.1.0
@@ -49,7 +52,7 @@ const listOf = (option: keyof Names, given: unknown): ReadonlyArray<string> => {
   const names: ReadonlyArray<unknown> = Array.isArray(given) ? given : [given]
   return names.map((name) => {
     if (Predicate.isString(name) && /^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return name
-    // The value may be the secret itself, so it is not quoted.
+    // Not quoted, because it may be the secret.
     throw new RangeError(
       `EnvSecretProvider: ${option} must be the name of a variable (letters, digits and underscores), never its value`
     )
@@ -65,12 +68,12 @@ const pairsOf = (names: Names): ReadonlyArray<Pair> => {
   return Arr.zip(ids, secrets).map(([clientId, clientSecret]) => ({ clientId, clientSecret }))
 }
 
-/** The credentials of one pair, or nothing if neither half is there. */
+/** Returns the credentials of one pair, or undefined if neither variable is set. */
 const readPair = Effect.fnUntraced(function* (read: Read, pair: Pair) {
   const id = yield* read(pair.clientId)
   const secret = yield* read(pair.clientSecret)
   if (id === undefined && secret === undefined) return undefined
-  // Half a pair is a mistake that the owner has to see; another pair never completes it.
+  // Half a pair is a mistake, which the owner must see. Another pair never completes it.
   if (id === undefined) return yield* halfSet(pair.clientId, pair.clientSecret)
   if (secret === undefined) return yield* halfSet(pair.clientSecret, pair.clientId)
   return new ClientCredentials({
@@ -102,9 +105,9 @@ const make = (pairs: ReadonlyArray<Pair>, read: Read, config: ConfigProvider.Con
  *
  * **Details**
  *
- * With lists, the first pair of which anything is set is used; one pair's id is never mixed with another's secret. No
- * other name is picked up silently, but the error names the common ones that it finds set. Invalid names are programming
- * errors: building the layer dies with a `RangeError`, which does not quote them.
+ * With lists, the first pair with a variable that is set is used. The id of one pair is never combined with the secret
+ * of another. No other name is used silently, but the error tells if variables with common names are set. Invalid names
+ * are programming errors: building the layer dies with a `RangeError`, which does not quote them.
  *
  * @category layers
  * @since 0.1.0
@@ -124,13 +127,13 @@ export const layerWith = (names: Names): Layer.Layer<SecretProvider> =>
 export const layer: Layer.Layer<SecretProvider> = layerWith(defaults)
 
 /**
- * Reads each value from the variable, or from the file that the variable with `_FILE` appended points to:
+ * Reads each value from the variable, or from the file whose path is in the variable with `_FILE` appended:
  * `ITWIN_CLIENT_SECRET_FILE=/run/secrets/itwin`, as Docker and Kubernetes mount secrets.
  *
  * **Details**
  *
- * The file is read each time, so a swapped symlink is seen. A variable and its
- * `_FILE` both set is `Misconfigured`.
+ * The file is read for each token request, so a replaced file or symlink is seen. If a variable and its `_FILE`
+ * variable are both set, the reason is `Misconfigured`.
  *
  * @category layers
  * @since 0.1.0
@@ -145,7 +148,7 @@ export const layerFilesWith = (names: Names): Layer.Layer<SecretProvider, never,
   )
 
 /**
- * {@link layerFilesWith} for `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET`.
+ * Reads `ITWIN_CLIENT_ID` and `ITWIN_CLIENT_SECRET`, or the files of {@link layerFilesWith}.
  *
  * @category layers
  * @since 0.1.0

@@ -1,5 +1,5 @@
-// Invalid options are programming errors, so they are defects: a `RangeError` that names the option, thrown before the
-// option does harm, such as a request for each `get`.
+// Invalid options are programming errors, so they are defects: a `RangeError` that names the option, thrown when the
+// layer is built.
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
@@ -24,6 +24,11 @@ export const checkDuration = (name: string, input: Duration.Input): Duration.Dur
 /** Returns the duration; throws a `RangeError` if the input is not one, or is not above 0. */
 export const checkLimit = (name: string, input: Duration.Input): Duration.Duration => {
   const duration = checkDuration(name, input)
-  checkOption(name, Duration.format(duration), Duration.isGreaterThan(duration, Duration.zero), "a duration above 0")
+  checkOption(
+    name,
+    Duration.format(duration),
+    Duration.isGreaterThan(duration, Duration.zero),
+    "a duration greater than 0"
+  )
   return duration
 }

@@ -1,5 +1,5 @@
-// Why the credential has no token: an outage of where tokens come from, a rejected credential, or no identity here. The
-// difference decides whether the last good credentials serve on, and whether another provider is asked.
+// Tells why the credential has no token: an outage of the token's source, a rejected credential, or a missing identity.
+// The reason decides whether the last good credentials are used, and whether another provider is read.
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
 import type { Kind } from "./credentials.ts"
 import { type Exchange, isOutage } from "./exchange.ts"
@@ -30,11 +30,11 @@ const chain = new Set([
   "BrokerCredential"
 ])
 
-/** Which places a chain tried, of those that it is known to have. */
+/** Returns the places that a chain tried, as far as they are known. */
 const triedIn = (error: unknown): string =>
   [...new Set(messageOf(error).match(/\b[A-Za-z]+Credential\b/g) ?? [])].filter((name) => chain.has(name)).join(", ")
 
-/** What to do when this identity is missing. */
+/** Returns what to do if this identity is missing. */
 const unavailableAdvice = (kind: Kind, error: unknown): string => {
   const tried = triedIn(error)
   switch (kind) {
@@ -49,50 +49,53 @@ const unavailableAdvice = (kind: Kind, error: unknown): string => {
     case "AzureCli":
       return "Tried: Azure CLI. Install it and run az login."
     case "DefaultAzure":
-      return `Tried: DefaultAzureCredential${tried === "" ? "" : ` (${tried})`}. Choose one with ITWIN_KEY_VAULT_CREDENTIAL, and give this program that identity.`
+      return `Tried: DefaultAzureCredential${tried === "" ? "" : ` (${tried})`}. Choose one with ITWIN_KEY_VAULT_CREDENTIAL, and assign that identity to this program.`
     case "Given":
-      return `Tried: the credential that the program gave${tried === "" ? "" : ` (${tried})`}. It has no token for Key Vault.`
+      return `Tried: the credential that the program provides${tried === "" ? "" : ` (${tried})`}. Check that it can get a token for Key Vault.`
   }
 }
 
-/** What Entra ID's refusals mean, for those that people meet. The others are named, and looked up there. */
+/** What common error codes of Entra ID mean. For other codes, the message has a link. */
 const refusals: Readonly<Record<string, string>> = {
-  AADSTS7000215: "The client secret of the app at Entra ID is wrong: give its value, not its id (AZURE_CLIENT_SECRET).",
-  AADSTS7000222: "The client secret of the app at Entra ID has expired: create a new one (AZURE_CLIENT_SECRET).",
-  AADSTS700016: "The app is not in this tenant: correct AZURE_CLIENT_ID or AZURE_TENANT_ID (wrong tenant).",
-  AADSTS700027: "The certificate is not one of the app's at Entra ID: upload it there.",
-  AADSTS700213: "The app's federated credential does not match this service account: correct its subject.",
-  AADSTS70021: "The app has no federated credential for this service account: add one.",
-  AADSTS90002: "The tenant does not exist: correct AZURE_TENANT_ID (wrong tenant, or another cloud).",
-  AADSTS500011: "The tenant does not know Key Vault: is it the right tenant, and the right cloud?"
+  AADSTS7000215:
+    "The client secret of the app at Entra ID is wrong. Set AZURE_CLIENT_SECRET to its value, not to its id.",
+  AADSTS7000222: "The client secret of the app at Entra ID has expired. Create a new one, and set AZURE_CLIENT_SECRET.",
+  AADSTS700016: "The app is not in this tenant (wrong tenant). Correct AZURE_CLIENT_ID or AZURE_TENANT_ID.",
+  AADSTS700027: "The certificate does not belong to the app at Entra ID. Upload it there.",
+  AADSTS700213: "The federated credential of the app does not match this service account. Correct its subject.",
+  AADSTS70021: "The app has no federated credential for this service account. Add one.",
+  AADSTS90002: "The tenant does not exist (wrong tenant, or another cloud). Correct AZURE_TENANT_ID.",
+  AADSTS500011: "The tenant does not know Key Vault. Check that the tenant and the cloud are right."
 }
 
 const settings = new Set(["AADSTS700016", "AADSTS90002", "AADSTS500011"])
 
 const rejectedByEntra = (about: { provider: string; secretName: string }, code: string): Reason => {
-  const advice = `${refusals[code] ?? `Entra ID rejects the credential: see https://login.microsoftonline.com/error?code=${code.slice(6)}.`} (${code})`
+  const advice = `${refusals[code] ?? `Entra ID rejected the credential. See https://login.microsoftonline.com/error?code=${code.slice(6)}.`} (${code})`
   return settings.has(code)
     ? new SecretProviderError.Misconfigured({ ...about, advice })
     : new SecretProviderError.AccessDenied({ ...about, advice })
 }
 
-/** Says that no response came. */
+/** Says that there was no response. */
 export const unreachable = (kind: Kind, atMetadata: boolean): string => {
   if (atMetadata) {
-    return "The metadata service of managed identities does not answer: does this program run on Azure, with an identity?"
+    return "The metadata service of managed identities did not respond. Check that this program runs on Azure and has an identity."
   }
-  if (kind === "Given") return "The credential that the program gave does not answer."
-  if (kind === "AzureCli") return "The Azure CLI does not answer."
-  return "Entra ID does not answer: is login.microsoftonline.com (or that of your cloud) open to this program?"
+  if (kind === "Given") return "The credential that the program provides did not respond."
+  if (kind === "AzureCli") return "The Azure CLI did not respond. Run az login."
+  return "Entra ID did not respond. Check that this program can reach login.microsoftonline.com (or the host of your cloud)."
 }
 
 export const wrongTenant =
-  "The vault is in another tenant than the credential (wrong tenant): correct AZURE_TENANT_ID, or log in there."
+  "The vault is in another tenant than the credential (wrong tenant). Correct AZURE_TENANT_ID, or log in to that tenant."
 
-/** A credential ends with the last response it got. The chain goes on: an outage of any place is why it found nothing. */
+/**
+ * A credential ends with the last response. A chain goes on, so an outage of any place may be why it found no token.
+ */
 const decisive = (kind: Kind, exchanges: ReadonlyArray<Exchange>): Exchange | undefined => {
   if (kind !== "DefaultAzure") return exchanges.at(-1)
-  // Elsewhere than on Azure, nothing or another cloud answers at the metadata service's address.
+  // Outside of Azure, the address of the metadata service is unreachable, or belongs to another cloud.
   const places = exchanges.filter(({ atEntra, status }) => atEntra || (status !== undefined && isOutage(status)))
   return places.find(({ status }) => status === undefined || isOutage(status)) ?? places.at(-1)
 }
@@ -104,8 +107,8 @@ export const credentialFailure = (subject: Subject, error: unknown, exchanges: R
   const name = field(error, "name")
   const chain = chainOf(error)
   const exchange = decisive(kind, exchanges)
-  // Nothing is recorded of a credential that the program gave, and of a managed identity if the process has another
-  // provider: MSAL keeps the HTTP client of the first. Then the error is all there is.
+  // Nothing is recorded for a credential that the program provides. The same holds for a managed identity if the
+  // process has another provider, because MSAL keeps the HTTP client of the first. Then only the error is known.
   const isRecorded = exchanges.length > 0
   const status = isRecorded ? exchange?.status : (statusIn(chain) ?? nestedStatuses(error).find(isOutage))
   const atMetadata = exchange === undefined ? name === "CredentialUnavailableError" : !exchange.atEntra
@@ -120,7 +123,7 @@ export const credentialFailure = (subject: Subject, error: unknown, exchanges: R
   }
   if (status !== undefined && isOutage(status)) return unavailable(`${place} returned ${status}.`)
   if (!isRecorded && isReplay(chain)) {
-    return unavailable("Entra ID failed before, and the credential repeats that failure without a new request.")
+    return unavailable("Entra ID failed earlier, and the credential repeats that failure without a new request.")
   }
   if (exchange !== undefined && status === undefined) {
     return unavailable(`${unreachable(kind, atMetadata)}${exchange.code === undefined ? "" : ` (${exchange.code})`}`)
@@ -135,17 +138,17 @@ export const credentialFailure = (subject: Subject, error: unknown, exchanges: R
     if (rejection !== undefined) {
       return new SecretProviderError.AccessDenied({
         ...about,
-        advice: `Entra ID rejects the credential (${rejection}).`
+        advice: `Entra ID rejected the credential (${rejection}). Check its settings.`
       })
     }
-    // A metadata service says by 400, 401 or 403 that it has no such identity. Entra ID always gives a code.
+    // A metadata service returns 400, 401 or 403 if it does not have the identity. Entra ID always returns a code.
     const isRefusal = atMetadata && (status === 400 || status === 401 || status === 403)
     if (!isRefusal && (kind !== "Given" || atMetadata)) {
-      return unavailable(`${place} returned ${status} without a token: is there a proxy in between?`)
+      return unavailable(`${place} returned ${status} without a token. Check for a proxy in between.`)
     }
   }
-  // The SDK wraps what it threw over an answer that it can't read.
-  if (chain.some(isBug)) return unavailable(`${place} did not return a token: is there a proxy in between?`)
+  // The SDK wraps what it threw when it could not read a response.
+  if (chain.some(isBug)) return unavailable(`${place} did not return a token. Check for a proxy in between.`)
   const failed = connectionCode(chain)
   if (failed !== undefined) return unavailable(`${unreachable(kind, atMetadata)} (${failed})`)
   if (
@@ -155,9 +158,10 @@ export const credentialFailure = (subject: Subject, error: unknown, exchanges: R
   ) {
     return new SecretProviderError.CredentialUnavailable({ ...about, advice: unavailableAdvice(kind, error) })
   }
-  if (kind === "Given") return unavailable("The credential that the program gave failed.")
+  if (kind === "Given")
+    return unavailable("The credential that the program provides failed. Check it with the Azure SDK alone.")
   return new SecretProviderError.Misconfigured({
     ...about,
-    advice: `The credential can't be made from its settings. ${unavailableAdvice(kind, error)}`
+    advice: `The credential can't be built from its settings. ${unavailableAdvice(kind, error)}`
   })
 }

@@ -1,4 +1,4 @@
-// The credentials of the SDK, made from a choice; and what is said about them.
+// Builds the credentials of the SDK from a choice, and describes them.
 import type { HttpClient } from "@azure/core-rest-pipeline"
 import type { SecretClientOptions } from "@azure/keyvault-secrets"
 import * as Redacted from "effect/Redacted"
@@ -16,14 +16,14 @@ export const kindOf = (choice: Choice): Kind => ("_tag" in choice ? choice._tag 
 const guid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i
 const domain = /^([0-9a-z-]{1,63}\.)+[a-z]{2,63}$/i
 
-/** Text that is not an id may be the secret, with both swapped: it is left out. */
+/** Leaves out text that is not an id, because it may be the secret if the two are swapped. */
 const app = ({ clientId, tenantId }: { readonly clientId: string; readonly tenantId: string }): string =>
   (guid.test(clientId) ? ` of app ${clientId}` : "") +
   (guid.test(tenantId) || domain.test(tenantId) ? ` in tenant ${tenantId}` : "")
 
-/** For the log. */
+/** Describes the choice for the log. */
 export const describe = (choice: Choice): string => {
-  if (!("_tag" in choice)) return "a credential that the program gave"
+  if (!("_tag" in choice)) return "a credential that the program provides"
   switch (choice._tag) {
     case "ManagedIdentity":
       if (choice.clientId === undefined) return "the system-assigned managed identity"
@@ -41,13 +41,13 @@ export const describe = (choice: Choice): string => {
   }
 }
 
-/** They start programs and try places in turn, so they get all the time there is. */
+/** Tells whether the credential starts programs or tries places in turn. One attempt may then take all of the time. */
 export const isSlow = (choice: Choice): boolean => {
   const kind = kindOf(choice)
   return kind === "AzureCli" || kind === "DefaultAzure"
 }
 
-/** An option that is left out when there is nothing to say. */
+/** Builds an option that is left out if the value is undefined. */
 const given = <K extends string, A>(key: K, value: A | undefined): Partial<Record<K, A>> => {
   const options: Partial<Record<string, A>> = {}
   if (value !== undefined) options[key] = value
@@ -55,8 +55,8 @@ const given = <K extends string, A>(key: K, value: A | undefined): Partial<Recor
 }
 
 /**
- * The options that client and credentials have in common; separate objects, because `ManagedIdentityCredential` writes
- * `allowInsecureConnection` into the one it gets.
+ * Builds the options that client and credentials have in common. Each gets its own object, because
+ * `ManagedIdentityCredential` writes `allowInsecureConnection` into it.
  */
 export const pipelineOptions = (
   transport: TestTransport,

@@ -1,5 +1,5 @@
-// Records what came back for each request of the SDK, because its errors do not always say: MSAL repeats a failure without
-// its status, and the errors of a managed identity hide it.
+// Records the response to each request of the SDK, because the SDK's errors may lack the status: MSAL repeats a failure
+// without its status, and the errors of a managed identity hide it.
 import type { HttpClient } from "@azure/core-rest-pipeline"
 import * as Duration from "effect/Duration"
 import * as Headers from "effect/http/Headers"
@@ -8,12 +8,12 @@ import { chainOf, codeOf, connectionCode } from "./sdkError.ts"
 
 /** One request of the SDK and its response. */
 export interface Exchange {
-  /** Whether Entra ID was asked; otherwise a credential asked a metadata service. */
+  /** Whether the request went to Entra ID; otherwise a credential sent it to a metadata service. */
   readonly atEntra: boolean
-  /** Absent when no complete response came. */
+  /** Absent if there was no complete response. */
   readonly status: number | undefined
   readonly retryAfter: Duration.Duration | undefined
-  /** Of Entra ID (`AADSTS…`), or of the connection. */
+  /** The code of Entra ID (`AADSTS…`), or of the connection. */
   readonly code: string | undefined
 }
 
@@ -28,16 +28,16 @@ const retryAfterOf = (header: string | undefined, now: number): Duration.Duratio
 
 export const isOutage = (status: number): boolean => status === 408 || status === 429 || status >= 500
 
-/** Token endpoint and discovery. */
+/** Paths of the token endpoint and of discovery. */
 const entraPath = /\/oauth2\/v2\.0\/|\/\.well-known\/|\/discovery\//
 
-/** Returns the client with a record: each exchange is added to the list that is there when its request is sent. */
+/** Returns a client that records: each exchange is added to the list that is current when its request is sent. */
 export const recorded = (
   client: HttpClient,
   options: {
     readonly exchanges: () => Array<Exchange> | undefined
     readonly now: () => number
-    /** In milliseconds, for requests without a limit: MSAL passes no abort signal on. */
+    /** The time limit of requests that have none, in milliseconds: MSAL does not pass on the abort signal. */
     readonly timeout?: number
   }
 ): HttpClient => ({

@@ -1,4 +1,4 @@
-// Tells of secrets that end soon: once a day for each version, so that a log shows it and is not filled with it.
+// Warns about secrets that expire soon, once a day for each version.
 import * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 const day = Duration.toMillis("1 day")
 const notice = Duration.toMillis("30 days")
 
-/** The warning, with what it remembers. */
+/** Builds the warning, which remembers the versions that it warned about. */
 export const makeExpiryWarning = () => {
   const warned = new Map<string, number>()
   return Effect.fnUntraced(function* (secret: string, expiresAt: DateTime.Utc) {
@@ -18,8 +18,8 @@ export const makeExpiryWarning = () => {
     const date = DateTime.formatIsoDateUtc(expiresAt)
     yield* Effect.logWarning(
       expiresAt.epochMilliseconds > now
-        ? `The secret ${secret} expires on ${date}: store a new version before.`
-        : `The secret ${secret} expired on ${date}. Key Vault still gives it out: store a new version.`
+        ? `The secret ${secret} expires on ${date}. Store a new version before that date.`
+        : `The secret ${secret} expired on ${date}, but Key Vault still returns it. Store a new version.`
     )
   })
 }

@@ -1,4 +1,4 @@
-// Reads secrets with the real SDK: limits, retries and the sorting of failures are ours.
+// Reads secrets with the SDK. Limits, retries and the reasons of failures are implemented here.
 import type { SecretProperties } from "@azure/keyvault-secrets"
 import * as RetryPolicy from "@effect-itwin/core/RetryPolicy"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
@@ -14,9 +14,9 @@ import { type Attempt, makeSession, type Options } from "./session.ts"
 import { type Named, nameOf, provider } from "./settings.ts"
 import { answerProblem, vaultFailure } from "./vaultFailure.ts"
 
-/** One version of a secret, as the vault gave it. */
+/** One version of a secret, as the vault returned it. */
 export interface Found {
-  /** A span keeps what its effect gave: so the value is redacted before any sees it. */
+  /** Redacted at once, because a span keeps the result of its effect. */
   readonly value: Redacted.Redacted
   readonly version: string | undefined
   readonly expiresAt: DateTime.Utc | undefined
@@ -27,7 +27,7 @@ export type Read = (named: Named) => Effect.Effect<Found, SecretProviderError.Se
 const fail = (reason: SecretProviderError.SecretProviderErrorReason) =>
   new SecretProviderError.SecretProviderError({ reason })
 
-/** Between attempts; what users see is its error. */
+/** The failure of one attempt. Users see its error. */
 class Failed extends Data.TaggedError("Failed")<{
   readonly error: SecretProviderError.SecretProviderError
   readonly retryAfter: Duration.Duration | undefined
@@ -40,7 +40,7 @@ class Failed extends Data.TaggedError("Failed")<{
 const failed = (attempt: Attempt, thrown: unknown): Failed => {
   const { subject } = attempt
   const exchanges = attempt[attempt.stage]
-  // What the SDK throws over an answer that it can't read is the answer's fault.
+  // If there is a response, the SDK threw because it could not read that response.
   const isAnswered = exchanges.at(-1)?.status !== undefined
   const error =
     isBug(thrown) && !isAnswered
@@ -63,35 +63,35 @@ const timedOut = ({ stage, subject: { host, kind, named } }: Attempt, limit: Dur
       advice:
         stage === "credential"
           ? `${unreachable(kind, kind === "ManagedIdentity")} (waited ${shown(limit)})`
-          : `${host} gave no answer within ${shown(limit)}.`
+          : `${host} did not respond within ${shown(limit)}. Check that this program can reach port 443.`
     })
   )
 
-/** What the SDK promises of an answer, it does not check: it passes on what the vault wrote. */
+/** Takes the secret from a response. The SDK does not check the types of what the vault returned. */
 const foundIn = (answer: { readonly value?: unknown; readonly properties: SecretProperties }): Found => {
   const { version, expiresOn } = answer.properties
   return {
     value: Redacted.make(String(answer.value)),
     version,
-    // Advisory: a date that is not one must not keep a good secret back.
+    // An invalid date must not make a valid secret unusable.
     expiresAt: expiresOn instanceof Date ? Option.getOrUndefined(DateTime.make(expiresOn)) : undefined
   }
 }
 
 /**
- * Reads, each time with a new client: it costs one challenge, and nothing that an earlier read left behind can harm this
- * one.
+ * Builds the function that reads. Each read has a new client, so that it does not depend on earlier reads. This costs
+ * one challenge.
  */
 export const makeReader = (options: Options) => {
   const { settings, retry } = options
   let session: Effect.Success<ReturnType<typeof makeSession>> | undefined
 
-  /** All that `use` reads, within the one deadline. */
+  /** Runs all reads of `use` within one deadline. */
   return <A>(
     use: (read: Read) => Effect.Effect<A, SecretProviderError.SecretProviderError>
   ): Effect.Effect<A, SecretProviderError.SecretProviderError> =>
     Effect.suspend(() => {
-      /** Why the time passes: the last failure, or what the first attempt waits for. */
+      /** Why the time limit may be reached: the last failure, or what the first attempt waits for. */
       let why: (() => SecretProviderError.SecretProviderError) | undefined
 
       return Effect.gen(function* () {
@@ -145,7 +145,7 @@ export const makeReader = (options: Options) => {
                   new SecretProviderError.Unavailable({
                     provider,
                     secretName: settings.host,
-                    advice: `The Azure SDK was not ready within ${shown(retry.totalTimeout)}.`
+                    advice: `The Azure SDK was not loaded within ${shown(retry.totalTimeout)}. Check the load of this machine.`
                   })
                 )
             )

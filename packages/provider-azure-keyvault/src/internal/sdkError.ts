@@ -1,10 +1,10 @@
-// What an error of the SDK says. Its message may hold a secret or a token (a parse error quotes the complete response), so
-// only this is read: names, statuses, and codes that are known or of a safe form. Nothing is attached.
+// Reads errors of the SDK. The message may contain a secret or a token (a parse error quotes the complete response). So
+// only names, statuses, and codes that are known or have a safe form are read, and the error is never attached.
 import * as Predicate from "effect/Predicate"
 
 export const field = (u: unknown, key: string): unknown => (Predicate.hasProperty(u, key) ? u[key] : undefined)
 
-/** The error, and what it names as its cause. */
+/** Returns the error and its causes. */
 export const chainOf = (error: unknown): ReadonlyArray<unknown> => {
   const chain: Array<unknown> = []
   for (let next = error; Predicate.isNotNullish(next) && chain.length < 5; next = field(next, "cause")) chain.push(next)
@@ -16,7 +16,7 @@ export const messageOf = (u: unknown): string => {
   return Predicate.isString(message) ? message : ""
 }
 
-/** Codes of Node's sockets and of the SDK, of a request that got no response. */
+/** Codes of Node's sockets and of the SDK for a request without a response. */
 const connection = new Set([
   "ECONNABORTED",
   "ECONNREFUSED",
@@ -79,7 +79,7 @@ export const statusIn = (chain: ReadonlyArray<unknown>): number | undefined =>
     .flatMap((error) => [field(error, "statusCode"), field(error, "status")])
     .find((status): status is number => Number.isInteger(status))
 
-/** The statuses of the errors that a chain of credentials collected. */
+/** Returns the statuses of the errors that a chain of credentials collected. */
 export const nestedStatuses = (error: unknown): ReadonlyArray<number> => {
   const errors = field(error, "errors")
   return Array.isArray(errors)
@@ -87,14 +87,14 @@ export const nestedStatuses = (error: unknown): ReadonlyArray<number> => {
     : []
 }
 
-/** `AADSTS7000215` or `AKV10032`: a code of digits can't be a secret. */
+/** Returns a code like `AADSTS7000215` or `AKV10032`, whose digits can't be a secret. */
 export const codeOf = (pattern: RegExp, text: string): string | undefined => pattern.exec(text)?.[0]
 
-/** MSAL repeats a failure of Entra ID for a minute or more, without a request, as a `ServerError` without a status. */
+/** Recognizes a failure of Entra ID that MSAL repeats for a minute or more without a request: it has no status. */
 export const isReplay = (chain: ReadonlyArray<unknown>): boolean =>
   chain.some((error) => field(error, "name") === "ServerError" && field(error, "status") === undefined)
 
-/** An error of the language is a bug, unless it reports a connection, as the `TypeError` of `fetch` does. */
+/** Tells whether the error is a bug. The `TypeError` of `fetch` is not: it reports a connection. */
 export const isBug = (error: unknown): boolean =>
   (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) &&
   connectionCode(chainOf(error)) === undefined

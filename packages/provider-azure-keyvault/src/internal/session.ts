@@ -1,4 +1,4 @@
-// The SDK, loaded at the first read, with the credential and what each attempt sent.
+// Loads the SDK at the first read, and builds clients with the credential. Records what each attempt sent.
 import type * as RetryPolicy from "@effect-itwin/core/RetryPolicy"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
 import * as Clock from "effect/Clock"
@@ -11,7 +11,7 @@ import { type Choice, describe, isSlow, kindOf, makeCredential, pipelineOptions 
 import { type Exchange, recorded } from "./exchange.ts"
 import { type Named, provider, type Settings, type Subject } from "./settings.ts"
 
-/** Where an attempt is, and the exchanges so far. */
+/** The stage of an attempt, and its exchanges so far. */
 export interface Attempt {
   readonly subject: Subject
   stage: "credential" | "vault"
@@ -23,7 +23,7 @@ export interface Options {
   readonly settings: Settings
   readonly retry: RetryPolicy.RetryPolicy
   readonly transport: TestTransport
-  /** Asked for until it succeeds; then what it gave is kept, with the tokens it keeps itself. */
+  /** Run until it succeeds. Then the choice is kept, with the tokens that its credential keeps. */
   readonly choice: Effect.Effect<Choice, SecretProviderError.SecretProviderError>
 }
 
@@ -35,12 +35,12 @@ const load = <A>(name: string, evaluate: () => Promise<A>) =>
         reason: new SecretProviderError.Misconfigured({
           provider,
           secretName: name,
-          advice: `The package ${name} can't be loaded. Install it.`
+          advice: `The package ${name} could not be loaded. Install it.`
         })
       })
   })
 
-/** A timer of Node that is longer fires at once. */
+/** Longer timers of Node fire at once. */
 const longestTimer = 2 ** 31 - 1
 
 export const makeSession = Effect.fnUntraced(function* (options: Options) {
@@ -55,7 +55,7 @@ export const makeSession = Effect.fnUntraced(function* (options: Options) {
     ],
     { concurrency: 3 }
   )
-  yield* Effect.logInfo(`${provider}: ${settings.host} is asked with ${describe(choice)}.`)
+  yield* Effect.logInfo(`${provider}: reads ${settings.host} with ${describe(choice)}.`)
   const limit = isSlow(choice) ? retry.totalTimeout : retry.attemptTimeout
   const timeout = Math.min(Duration.toMillis(limit), longestTimer)
   const httpClient = transport.httpClient ?? pipeline.createDefaultHttpClient()
@@ -70,9 +70,9 @@ export const makeSession = Effect.fnUntraced(function* (options: Options) {
   }
 
   /**
-   * A client for one read. It keeps its token: the SDK's own renewal in the background would reject with nobody there to
-   * hear it. It does not keep a credential that failed: MSAL would repeat the failure without asking Entra ID again, for a
-   * minute or as long as its `Retry-After` says, in which Entra ID may long have recovered.
+   * Builds the client for one read. The client keeps its token, because the SDK's background renewal could cause an
+   * unhandled rejection. It does not keep a credential that failed: MSAL would repeat that failure without a request
+   * for a minute, or for as long as its `Retry-After` says, even if Entra ID has recovered.
    */
   const makeClient = () => {
     let last: { readonly key: string; readonly token: Awaited<ReturnType<TokenCredential["getToken"]>> } | undefined
@@ -109,7 +109,7 @@ export const makeSession = Effect.fnUntraced(function* (options: Options) {
   return {
     makeClient,
     limit,
-    /** Begins an attempt; there is one at a time. */
+    /** Begins an attempt. Only one runs at a time. */
     begin: (named: Named): Attempt => {
       const subject = { host: settings.host, kind: kindOf(choice), named }
       attempt = { subject, stage: "vault", credential: [], vault: [] }

@@ -16,24 +16,24 @@ export interface Named {
 }
 
 export interface Settings {
-  /** The origin alone. */
+  /** The origin of the vault. */
   readonly vaultUrl: string
   readonly host: string
-  /** Absent where the SDK's own default holds. */
+  /** The URL of Entra ID, if it is not the SDK's default. */
   readonly authorityHost: string | undefined
   readonly ids:
     | { readonly clientId: { readonly literal: string } | Named; readonly clientSecret: Named }
     | { readonly json: Named }
 }
 
-/** What a read is about, for its errors. */
+/** What a read is about, for its error messages. */
 export interface Subject {
   readonly host: string
   readonly kind: Kind
   readonly named: Named
 }
 
-/** For messages. */
+/** Returns the name as messages show it. */
 export const nameOf = ({ secret, version }: Named): string => (version === undefined ? secret : `${secret}/${version}`)
 
 export const expectedName =
@@ -70,12 +70,14 @@ const clientIdOf = (clientId: unknown): { readonly literal: string } | Named => 
 
 const isCredential = (u: unknown): boolean => Predicate.hasProperty(u, "_tag") || Predicate.hasProperty(u, "getToken")
 
-/** Throws a `RangeError` that names the option. Each may be of any type: the program may be JavaScript. */
+/**
+ * Throws a `RangeError` that names the invalid option. An option may have any type, since programs may be JavaScript.
+ */
 export const settingsOf = ({ vaultUrl, customDomain, credential, ...ids }: Options): Settings => {
   const expected = checkVaultUrl(vaultUrl, customDomain === true)
   if (expected !== undefined) return invalid("vaultUrl", expected)
   if (credential !== undefined && !isCredential(credential)) {
-    return invalid("credential", "a choice of KeyVaultCredential, or a TokenCredential of the SDK")
+    return invalid("credential", "a choice of KeyVaultCredential, or a TokenCredential of the Azure SDK")
   }
   const { origin, host, hostname } = new URL(vaultUrl)
   return {

@@ -1,4 +1,4 @@
-// From what the vault holds to credentials.
+// Turns the values of the vault into credentials.
 import { ClientCredentials, clientIdFromText, clientSecretFromText } from "@effect-itwin/core/ClientCredentials"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
 import type * as DateTime from "effect/DateTime"
@@ -44,7 +44,7 @@ export const readCredentials = Effect.fnUntraced(function* (settings: Settings, 
     const { value, version, expiresAt } = yield* readOne(ids.json)
     const both = decodeBoth(Redacted.value(value))
     if (Option.isNone(both)) {
-      return yield* invalid(name, 'It must hold JSON: {"clientId":"service-…","clientSecret":"…"}.')
+      return yield* invalid(name, 'Store JSON in it: {"clientId":"service-…","clientSecret":"…"}.')
     }
     const { clientId, clientSecret } = both.value
     return new ClientCredentials({

@@ -1,4 +1,4 @@
-// Why the vault did not give the secret, and what in its answer is not the secret that was asked for.
+// Tells why the vault did not return the secret, or why its response is not the requested secret.
 import type { KeyVaultSecret } from "@azure/keyvault-secrets"
 import * as SecretProviderError from "@effect-itwin/core/SecretProviderError"
 import { wrongTenant } from "./credentialFailure.ts"
@@ -9,7 +9,7 @@ import { nameOf, provider, type Subject } from "./settings.ts"
 type Reason = SecretProviderError.SecretProviderErrorReason
 
 const role = (host: string): string =>
-  `Assign the role "Key Vault Secrets User" on ${host} to the identity of this program; it takes some minutes to work.`
+  `Assign the role "Key Vault Secrets User" on ${host} to the identity of this program; it takes effect after a few minutes.`
 
 const disabled = ({ host, named }: Pick<Subject, "host" | "named">): Reason =>
   new SecretProviderError.Disabled({
@@ -17,8 +17,8 @@ const disabled = ({ host, named }: Pick<Subject, "host" | "named">): Reason =>
     secretName: nameOf(named),
     advice:
       named.version === undefined
-        ? `Its newest version is disabled, and ${host} falls back to no older one. Enable it, or store a new version.`
-        : `This version is disabled in ${host}. Enable it, or name another one.`
+        ? `${host} does not return an older version instead. Enable the newest version, or store a new one.`
+        : `This version is disabled in ${host}. Enable it, or name another version.`
   })
 
 const forbidden = (subject: Subject, error: unknown): Reason => {
@@ -32,15 +32,18 @@ const forbidden = (subject: Subject, error: unknown): Reason => {
     case "ForbiddenByPolicy":
       return new SecretProviderError.AccessDenied({
         ...about,
-        advice: `${host} uses access policies, and none gives this identity "Get" on secrets. Add one, or turn the vault to Azure RBAC. (ForbiddenByPolicy)`
+        advice: `${host} uses access policies, and none grants this identity "Get" on secrets. Add one, or switch the vault to Azure RBAC. (ForbiddenByPolicy)`
       })
     case "ForbiddenByFirewall":
       return new SecretProviderError.AccessDenied({
         ...about,
-        advice: `The firewall of ${host} does not let this address in. Allow it under Networking, or use a private endpoint. (ForbiddenByFirewall)`
+        advice: `The firewall of ${host} blocks the address of this program. Allow it under Networking, or use a private endpoint. (ForbiddenByFirewall)`
       })
     default:
-      return new SecretProviderError.AccessDenied({ ...about, advice: `${role(host)} If it has it, see the firewall.` })
+      return new SecretProviderError.AccessDenied({
+        ...about,
+        advice: `${role(host)} If it has this role, check the firewall of the vault.`
+      })
   }
 }
 
@@ -53,17 +56,18 @@ const unauthorized = (subject: Subject, error: unknown): Reason => {
     case "AKV10022":
       return new SecretProviderError.AccessDenied({
         ...about,
-        advice: "The credential gave a token for another service than Key Vault, or of another cloud. (AKV10022)"
+        advice:
+          "The token of the credential is for another service than Key Vault, or for another cloud. Correct the credential. (AKV10022)"
       })
     default:
       return new SecretProviderError.AccessDenied({
         ...about,
-        advice: `${subject.host} does not accept the token of this identity (401${code === undefined ? "" : `, ${code}`}).`
+        advice: `${subject.host} rejected the token of this identity (401${code === undefined ? "" : `, ${code}`}). Check the tenant of the vault.`
       })
   }
 }
 
-const noSecret = (host: string) => `What ${host} returned is not a secret: is there a proxy in between?`
+const noSecret = (host: string) => `The response of ${host} is not a secret. Check for a proxy in between.`
 
 export const vaultFailure = (subject: Subject, error: unknown, exchange: Exchange | undefined): Reason => {
   const { host, named } = subject
@@ -72,8 +76,9 @@ export const vaultFailure = (subject: Subject, error: unknown, exchange: Exchang
   const unavailable = (advice: string) => new SecretProviderError.Unavailable({ ...about, advice })
   const misconfigured = (advice: string) =>
     new SecretProviderError.Misconfigured({ provider, secretName: "vaultUrl", advice })
-  if (isParseError(chain)) return unavailable(`The response of ${host} was cut short. (PARSE_ERROR)`)
-  // Thrown before a token is sent, by the SDK's check of the challenge.
+  if (isParseError(chain))
+    return unavailable(`The response of ${host} is incomplete. Check for a proxy in between. (PARSE_ERROR)`)
+  // The SDK's check of the challenge throws before a token is sent.
   if (/^The (challenge|request URL)\b/.test(messageOf(error))) {
     return misconfigured(
       `${host} asks for a token that is not for its own domain, so none was sent. Check that vaultUrl is the URL of a Key Vault.`
@@ -83,13 +88,13 @@ export const vaultFailure = (subject: Subject, error: unknown, exchange: Exchang
   if (status === undefined) {
     const insecure = tlsCode(chain)
     if (insecure !== undefined) {
-      return unavailable(`The certificate of ${host} is not trusted: is there a proxy in between? (${insecure})`)
+      return unavailable(`The certificate of ${host} is not trusted. Check for a proxy in between. (${insecure})`)
     }
     const code = connectionCode(chain)
     return unavailable(
       code === "ENOTFOUND"
-        ? `The name ${host} can't be resolved. Does the vault exist, and does its private DNS zone reach this program? (ENOTFOUND)`
-        : `The connection to ${host} failed${code === undefined ? "" : ` (${code})`}: is port 443 open to this program?`
+        ? `The name ${host} can't be resolved. Check that the vault exists, and that this program can see its private DNS zone. (ENOTFOUND)`
+        : `The connection to ${host} failed. Check that this program can reach port 443.${code === undefined ? "" : ` (${code})`}`
     )
   }
   if (status === 429) {
@@ -104,33 +109,36 @@ export const vaultFailure = (subject: Subject, error: unknown, exchange: Exchang
   if (status === 404 && field(error, "code") === "SecretNotFound") {
     return new SecretProviderError.NotFound({
       ...about,
-      advice: `${host} has no such ${named.version === undefined ? "secret" : "version"}. Correct the name, or create it; one that was deleted can be recovered ("Manage deleted secrets").`
+      advice: `${host} has no such ${named.version === undefined ? "secret" : "version"}. Correct the name, or create it. A deleted secret can be recovered under "Manage deleted secrets".`
     })
   }
   if (status < 300) return unavailable(noSecret(host))
-  if (status < 400) return misconfigured(`${host} redirects (${status}), which a Key Vault never does.`)
+  if (status < 400)
+    return misconfigured(
+      `${host} redirects (${status}), which a Key Vault never does. Check that vaultUrl is the URL of a Key Vault.`
+    )
   return misconfigured(
     `${host} returned ${status}, which a Key Vault never does for a read. Check that vaultUrl is the URL of a Key Vault.`
   )
 }
 
-/** Why an answer is not the secret that was asked for; nothing if it is. The SDK does not check what the vault sends. */
+/** Returns why the response is not the requested secret; undefined if it is. The SDK does not check the response. */
 export const answerProblem = (
   { host, named }: Subject,
   { name, value, properties }: { readonly [K in keyof KeyVaultSecret]?: unknown }
 ): Reason | undefined => {
   const about = { provider, secretName: nameOf(named) }
   const version = field(properties, "version")
-  // Names are the same in upper and lower case; versions are hexadecimal.
+  // Names and versions are compared without case.
   const isSame = (given: unknown, asked: string) => String(given).toLowerCase() === asked.toLowerCase()
   if (!isSame(name, named.secret) || (named.version !== undefined && !isSame(version, named.version))) {
     return new SecretProviderError.InvalidSecret({
       ...about,
-      advice: `${host} returned another secret, or another version, than the one asked for. Check what answers at vaultUrl.`
+      advice: `${host} returned another secret, or another version, than the requested one. Check that vaultUrl is the URL of a Key Vault.`
     })
   }
   if (field(properties, "enabled") === false) return disabled({ host, named })
   return typeof value === "string"
     ? undefined
-    : new SecretProviderError.Unavailable({ ...about, advice: `${noSecret(host)} The response holds no value.` })
+    : new SecretProviderError.Unavailable({ ...about, advice: `${noSecret(host)} (no value)` })
 }

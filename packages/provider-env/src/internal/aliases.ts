@@ -1,11 +1,11 @@
-// Names under which other iTwin software keeps a client id. They are never used silently, only pointed to.
+// Names that other iTwin software uses for a client id. They are not used silently, but an error mentions them.
 import type * as ConfigProvider from "effect/ConfigProvider"
 import * as Effect from "effect/Effect"
 
 const prefixes = ["ITP", "IMJS"]
 const maxDepth = 8
 
-/** The names below a prefix. A provider shows the environment as a tree, split at each underscore. */
+/** Returns the names with a prefix. A `ConfigProvider` shows the environment as a tree, split at each underscore. */
 const namesBelow = (
   config: ConfigProvider.ConfigProvider,
   path: ReadonlyArray<string>
@@ -19,7 +19,7 @@ const namesBelow = (
     return [...own, ...below.flat()]
   })
 
-/** Which line to write for the first such pair that is set; empty if none is. */
+/** Returns advice for the first such pair that is set; empty if none is. */
 export const aliasesIn = (config: ConfigProvider.ConfigProvider): Effect.Effect<string> =>
   Effect.map(
     Effect.forEach(prefixes, (prefix) => namesBelow(config, [prefix])),
@@ -28,7 +28,7 @@ export const aliasesIn = (config: ConfigProvider.ConfigProvider): Effect.Effect<
       if (clientId === undefined) return ""
       const clientSecret = clientId.replace(/ID$/, "SECRET")
       return (
-        ` ${clientId} is set; to use it, write EnvSecretProvider.layerWith({ clientId: "${clientId}", ` +
+        ` ${clientId} is set. To use it, write EnvSecretProvider.layerWith({ clientId: "${clientId}", ` +
         `clientSecret: "${clientSecret}" }).`
       )
     }

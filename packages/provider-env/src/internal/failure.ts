@@ -17,7 +17,7 @@ export const misconfigured = failing((about) => new SecretProviderError.Misconfi
 export const denied = failing((about) => new SecretProviderError.AccessDenied(about))
 export const unavailable = failing((about) => new SecretProviderError.Unavailable(about))
 
-/** Returns the value, or fails with `InvalidSecret` and the advice. */
+/** Returns the value, or fails with `InvalidSecret` and its advice. */
 export const orInvalid = <A>(secretName: string, result: Result.Result<A, string>) =>
   Result.match(result, {
     onSuccess: (value) => Effect.succeed(value),

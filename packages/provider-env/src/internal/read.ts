@@ -1,4 +1,4 @@
-// Reads one value by its name: from a variable, or from the file that a variable points to.
+// Reads one value from a variable, or from the file that a variable points to.
 import type { SecretProviderError } from "@effect-itwin/core/SecretProviderError"
 import * as Config from "effect/Config"
 import type * as ConfigProvider from "effect/ConfigProvider"
@@ -8,13 +8,13 @@ import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as failure from "./failure.ts"
 
-/** What a variable or a file holds, and the name of the variable that led to it. */
+/** The text of a variable or a file, and the name of the variable. */
 export interface Found {
   readonly name: string
   readonly text: Redacted.Redacted
 }
 
-/** The text under this name, or nothing if it is not there. Redacted even where it should not be a secret. */
+/** Returns the text, or undefined if there is none. Redacted even if it should not be a secret. */
 export type Read = (name: string) => Effect.Effect<Found | undefined, SecretProviderError>
 
 const found = (name: string, text: string): Found => ({ name, text: Redacted.make(text) })
@@ -24,7 +24,9 @@ const load = (config: ConfigProvider.ConfigProvider, name: string) =>
     .parse(config)
     .pipe(
       Effect.map((value) => (Option.isNone(value) ? undefined : Redacted.value(value.value))),
-      Effect.catch(() => failure.unavailable(name, "The ConfigProvider failed."))
+      Effect.catch(() =>
+        failure.unavailable(name, "The ConfigProvider failed to load it. Check the source of the ConfigProvider.")
+      )
     )
 
 export const variable =
@@ -37,11 +39,14 @@ const readFile = (fs: FileSystem.FileSystem, name: string, path: string) =>
     Effect.catch(({ reason }) => {
       switch (reason._tag) {
         case "NotFound":
-          return failure.notFound(name, "The variable points to a file that does not exist.")
+          return failure.notFound(name, "Create it, or correct the path.", `The file that ${name} names does not exist`)
         case "PermissionDenied":
-          return failure.denied(name, "The variable points to a file that this process may not read.")
+          return failure.denied(name, "Grant this process read access to the file that the variable names.")
         default:
-          return failure.unavailable(name, "The variable points to a file that could not be read.")
+          return failure.unavailable(
+            name,
+            "The file that the variable names could not be read. Check that it is a file."
+          )
       }
     })
   )

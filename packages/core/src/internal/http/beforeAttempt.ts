@@ -1,5 +1,5 @@
-// What the token cache does before each attempt of a token request: while the request paused between two attempts, IMS
-// may have asked another request of the same cache to wait.
+// What the token cache does before each attempt of a token request: during a pause between two attempts, IMS may have
+// asked another request of the same cache to wait.
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { TokenError } from "../../TokenError.ts"

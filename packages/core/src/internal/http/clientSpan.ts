@@ -1,6 +1,6 @@
-// The span of an API call. HttpClient's own would end with the response or with an error that holds the request, and
-// with it the token, so it is switched off and this one takes its place, under the same settings. Its attributes are
-// OpenTelemetry's for HTTP clients.
+// The span of an API call. It replaces the span of `HttpClient`, which would end with a response or an error that
+// contains the request with the token. The settings are the same. The attributes are those of OpenTelemetry for HTTP
+// clients.
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -13,7 +13,7 @@ import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import * as Tracer from "effect/Tracer"
 
-/** Runs an exchange without the span that `HttpClient` makes. */
+/** Runs an exchange without the span of `HttpClient`. */
 export const withoutHttpClientSpan: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R> =
   Effect.provideService(HttpClient.TracerDisabledWhen, constTrue)
 
@@ -32,9 +32,9 @@ const errorTypeOf = (outcome: Outcome<Failure>): string | undefined =>
     : Option.getOrUndefined(Exit.findErrorOption(outcome))?.reason._tag
 
 /**
- * Gives the exchange a client span, and its trace headers where propagation is on. The exit of the span holds neither
- * the response nor the error, only the value of `error.type`. A tracer that throws before the exchange fails it with
- * `onDefect`; one that throws later changes nothing.
+ * Gives the exchange a client span, and trace headers if propagation is on. The exit of the span contains only the
+ * value of `error.type`, neither the response nor the error. If the tracer throws before the exchange, the exchange
+ * fails with `onDefect`. If the tracer throws later, the outcome stays the same.
  */
 export const withClientSpan = <A extends HttpClientResponse.HttpClientResponse, E extends Failure>(
   request: HttpClientRequest.HttpClientRequest,

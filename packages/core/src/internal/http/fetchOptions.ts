@@ -1,14 +1,14 @@
-// A request of ours sets one option of fetch and keeps all others, such as a proxy's dispatcher. They may have been
-// provided to the client's own layer only, and are then visible only inside it.
+// Token requests set one option of fetch and keep all others, for example the dispatcher of a proxy. Options that were
+// provided to the layer of the client only are visible only inside the client.
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as HttpClient from "effect/http/HttpClient"
 
 /**
- * Returns the fetch options that the client would use here, with redirects left to us. A client runs the request effect
- * in its own context, so an effect that returns no request reads that context, and nothing is sent. Middleware sees a
- * call: what is built on a client calls this once, and uses the result for all its requests.
+ * Returns the fetch options that the client would use here, but without following redirects. A client runs the request
+ * effect in its own context, so an effect without a request can read that context, and nothing is sent. Middleware sees
+ * this as a call. So call this once for each client, and use the result for all its requests.
  */
 export const withoutRedirects = <E>(client: HttpClient.HttpClient.With<E>): Effect.Effect<globalThis.RequestInit> =>
   Effect.contextWith((context: Context.Context<never>) => {
@@ -18,7 +18,7 @@ export const withoutRedirects = <E>(client: HttpClient.HttpClient.With<E>): Effe
       options = Context.getOrUndefined(context, FetchHttpClient.RequestInit)
       return Effect.interrupt
     })
-    // Suspended, since a client may throw: it then throws again when the request is sent, and is reported there.
+    // Suspended, because the client may throw. It throws again when the request is sent, and is reported then.
     const asked = Effect.exit(Effect.suspend(() => client.postprocess(look)))
     return Effect.map(asked, () => ({ ...options, redirect: "manual" }))
   })

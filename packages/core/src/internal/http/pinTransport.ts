@@ -1,18 +1,21 @@
-// The transport of API calls is the one of the layer: fetch, its options, and those of undici. What a caller provides
-// around a single request is not used, since such an option can send the token elsewhere, for example through a proxy.
+// API calls use the transport of the layer: fetch, its options, and those of undici. Options that a caller provides
+// around a single request are not used, because they can send the token elsewhere, for example through a proxy.
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import * as Headers from "effect/http/Headers"
 import type * as HttpClient from "effect/http/HttpClient"
 
-/** `FetchHttpClient/RequestInit`, `NodeHttpClient/UndiciOptions` and so on, by name: core runs without Node. */
+/**
+ * Matches `FetchHttpClient/RequestInit`, `NodeHttpClient/UndiciOptions` and others by name, since core can't import
+ * Node.
+ */
 const isTransport = (key: string): boolean => /\wHttpClient\//.test(key)
 
 const select = (context: Context.Context<never>, isWanted: (key: string) => boolean): Context.Context<never> =>
   Context.makeUnsafe(new Map([...context.mapUnsafe].filter(([key]) => isWanted(key))))
 
-/** Leaves redirects to us. Drops `Host`, which could bring the token to another site at the same address. */
+/** Does not follow redirects. Drops `Host`, which could send the token to another site at the same address. */
 const guarded =
   (fetch: () => typeof globalThis.fetch): typeof globalThis.fetch =>
   (input, init) =>
@@ -25,8 +28,8 @@ const guarded =
 /**
  * Returns a function that replaces the transport in a caller's context by that of the layer.
  *
- * A client runs the request effect in its own context, to which options may have been provided alone. So a request
- * effect that gives no request shows that context, and sends nothing.
+ * Options may have been provided to the client only. A client runs the request effect in its own context, so an effect
+ * without a request can read that context, and nothing is sent.
  */
 export const pinTransport = (
   client: HttpClient.HttpClient

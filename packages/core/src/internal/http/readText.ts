@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 
 type Response = HttpClientResponse.HttpClientResponse
 
-/** Bodies larger than this are refused: 256 KiB, after decompression. */
+/** The largest body that is read: 256 KiB, after decompression. */
 export const maxBodyBytes: number = 256 * 1024
 
 export interface Text {
@@ -31,7 +31,7 @@ const makeCollector = () => {
   }
 }
 
-/** Most clients use fetch, whose body is read without a `Stream`, which costs less. */
+/** Reads the body of fetch, which most clients use, without a `Stream`, because that is faster. */
 const readWeb = (response: Response, source: globalThis.Response) => {
   if (source.body === null) return Effect.succeed<Text>({ text: "", isCut: false })
   const reader: ReadableStreamDefaultReader<Uint8Array> = source.body.getReader()
@@ -51,7 +51,7 @@ const readWeb = (response: Response, source: globalThis.Response) => {
           reason: new HttpClientError.DecodeError({ request: response.request, response, cause })
         })
     }),
-    // Do not wait for it: a source that never ends would delay the interruption.
+    // Do not wait for the cancellation: one that never ends would delay the interruption.
     () => Effect.sync(() => void reader.cancel().catch(() => undefined))
   )
 }
@@ -61,7 +61,7 @@ const readStream = (response: Response) => {
   return response.stream.pipe(
     Stream.takeWhile((chunk) => collector.add(chunk)),
     Stream.runDrain,
-    // An empty body is an error for `HttpClient`, but not here.
+    // `HttpClient` treats an empty body as an error.
     Effect.catchIf(
       (error) => error.reason._tag === "EmptyBodyError",
       () => Effect.void
@@ -70,14 +70,14 @@ const readStream = (response: Response) => {
   )
 }
 
-/** A body, cut at {@link maxBodyBytes}. */
+/** Reads a body, cut at {@link maxBodyBytes}. */
 export const readText = (response: Response): Effect.Effect<Text, HttpClientError.HttpClientError> =>
   Effect.suspend(() => {
     const source = HttpClientResponse.toWeb(response)
     return Option.isSome(source) ? readWeb(response, source.value) : readStream(response)
   })
 
-/** Cancels a body that is not read, and with it its connection. */
+/** Cancels a body that is not read, and its connection. */
 export const discard = (response: Response): Effect.Effect<void> =>
   Effect.sync(() => {
     const source = HttpClientResponse.toWeb(response)

@@ -11,7 +11,7 @@ type Request = HttpClientRequest.HttpClientRequest
 
 export const maxRedirects = 10
 
-/** Returns the origin from which the server's name is taken; `URL.origin` names the inner one of a `blob:`. */
+/** Returns the origin that is connected to. For a `blob:` URL, `URL.origin` would be the origin inside of it. */
 export const originOf = ({ host, protocol }: URL): string => `${protocol}//${host}`
 
 /** Returns whether the body can be sent a second time; a stream and a raw body can't. */
@@ -28,8 +28,8 @@ const bodyHeaders = ["content-encoding", "content-language", "content-location",
 const originHeaders = ["cookie", "proxy-authorization"]
 
 /**
- * Returns the request that follows the redirect, by the rules of fetch; undefined if the response is the answer: it is
- * not a redirect, its `Location` is missing or not at an allowed origin, or the body can't be sent again.
+ * Returns the request that follows the redirect, by the rules of fetch. Returns undefined if the response is not a
+ * redirect, if its `Location` is missing or not at an allowed origin, or if the body can't be sent again.
  */
 export const followUp = (
   request: Request,
@@ -47,7 +47,7 @@ export const followUp = (
   to.hash = ""
   return HttpClientRequest.makeWith(
     isGet ? "GET" : request.method,
-    // The query as the server sent it: `setUrl` would encode it again.
+    // Keeps the query as the server sent it; `setUrl` would encode it again.
     to.href,
     UrlParams.empty,
     Option.none(),

@@ -1,4 +1,4 @@
-// How long an API call may be silent. A call that makes progress, such as a large download, is never cut.
+// Limits how long an API call may be silent. A call that makes progress, for example a large download, is not limited.
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { detached } from "../detached.ts"
@@ -10,7 +10,7 @@ const silence = (limit: Duration.Duration, progress: () => number): Effect.Effec
     return Effect.flatMap(Effect.sleep(limit), () => (progress() === before ? Effect.void : silence(limit, progress)))
   })
 
-/** Fails with `onSilence` when `self` takes longer than the limit and `progress` does not change meanwhile. */
+/** Fails with `onSilence` if `progress` does not change for the length of the limit while `self` runs. */
 export const withTimeLimit = <A, E, R, E2>(
   self: Effect.Effect<A, E, R>,
   limit: Duration.Duration,

@@ -1,5 +1,5 @@
-// From an HTTP client's failure to the reason of a TokenError. Only a kind and a code are taken from the foreign error,
-// since it holds the request, and the request holds the secret.
+// Turns the failure of an HTTP client into the reason of a TokenError. Only a kind and a code are taken from the
+// foreign error, because it contains the request with the secret.
 import * as Predicate from "effect/Predicate"
 import * as TokenError from "../../TokenError.ts"
 
@@ -14,7 +14,9 @@ const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
   ]
 ]
 
-/** Returns the first code in the chain of causes; runtimes wrap the error that has it one to three levels deep. */
+/**
+ * Returns the first code in the chain of causes. Runtimes wrap the error that has the code one to three levels deep.
+ */
 export const codeOf = (error: unknown, depth = 0): string | undefined => {
   if (depth > 5 || !Predicate.isObject(error)) return undefined
   if (Predicate.hasProperty(error, "errors") && Array.isArray(error.errors)) {

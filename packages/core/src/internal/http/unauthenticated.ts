@@ -1,8 +1,9 @@
-// What leaves the authenticated client holds the caller's own request, never the one with the token. Effect hides an
-// `Authorization` header from `inspect`, JSON, `Cause.pretty` and exporters, but not from `inspect` without custom
-// inspection, nor from code that reads `request.headers`; and the error of a foreign client may quote the token.
+// Responses and errors of the authenticated client contain the caller's request, never the one with the token. Effect
+// hides an `Authorization` header from `inspect`, JSON, `Cause.pretty` and exporters. It does not hide the header from
+// `inspect` without custom inspection, or from code that reads `request.headers`. The error of a foreign client may
+// quote the token.
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -15,6 +16,7 @@ import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { AccessToken } from "../../AccessToken.ts"
 import { defectOf, describeDefect } from "../shown/defect.ts"
+import { formatDuration } from "../shown/formatDuration.ts"
 import { readText } from "./readText.ts"
 import { withTimeLimit } from "./timeLimit.ts"
 import { codeOf } from "./transport.ts"
@@ -23,7 +25,7 @@ type Request = HttpClientRequest.HttpClientRequest
 type Response = HttpClientResponse.HttpClientResponse
 type Body = Stream.Stream<Uint8Array, HttpClientError.HttpClientError>
 
-/** What an error says when the foreign one has no code: its own text may quote the token. */
+/** The text of an error if the foreign one has no code. The text of the foreign one may quote the token. */
 const descriptions: Readonly<Record<HttpClientError.HttpClientErrorReason["_tag"], string>> = {
   TransportError: "the request failed before a complete response was received",
   EncodeError: "the body of the request could not be encoded",
@@ -36,7 +38,7 @@ const descriptions: Readonly<Record<HttpClientError.HttpClientErrorReason["_tag"
 const failure = (reason: HttpClientError.HttpClientErrorReason): HttpClientError.HttpClientError =>
   new HttpClientError.HttpClientError({ reason })
 
-/** Returns the same failure with the caller's request and the answer to it, and without the cause. */
+/** Returns the same failure with the caller's request and its response, and without the cause. */
 const withoutCause = (
   { _tag, cause }: HttpClientError.HttpClientErrorReason,
   request: Request,
@@ -55,31 +57,31 @@ const withoutCause = (
   )
 }
 
-/** What is known of an exchange: the caller's request, the token sent with it, and how long the API may be silent. */
+/** Describes an exchange: the caller's request, the token sent with it, and how long the API may be silent. */
 export interface Exchange {
   readonly request: Request
   readonly token: AccessToken
   readonly timeout: Duration.Duration
 }
 
-/** Returns a foreign client's failure of the exchange. */
+/** Returns the failure of a foreign client during the exchange. */
 export const error = (
   { reason }: HttpClientError.HttpClientError,
   exchange: Exchange
 ): HttpClientError.HttpClientError =>
   withoutCause(reason, exchange.request, "response" in reason ? new Answer(reason.response, exchange) : undefined)
 
-/** Returns the failure of a transformation of the request, before there is a token. */
+/** Returns the failure of a transformation of the request, before the token is known. */
 export const requestError = ({ reason }: HttpClientError.HttpClientError, request: Request) =>
   withoutCause(reason, request, undefined)
 
-/** Returns the failure for an exchange in which nothing happened for as long as its time limit. */
+/** Returns the failure of an exchange that was silent for the length of its time limit. */
 export const timeoutError = ({ request, timeout }: Exchange, what: string): HttpClientError.HttpClientError => {
-  const description = `${what} for ${Duration.toSeconds(timeout)} s`
+  const description = `${what} for ${formatDuration(timeout)}`
   return failure(new HttpClientError.TransportError({ request, description }))
 }
 
-/** Returns the failure of a client that rejects the status of the answer. */
+/** Returns the failure of a client that rejects the status of the response. */
 export const statusError = (response: Answer): HttpClientError.HttpClientError =>
   failure(
     new HttpClientError.StatusCodeError({
@@ -104,8 +106,8 @@ export const capped = (response: Response): Effect.Effect<Response, HttpClientEr
     : Effect.succeed(response)
 
 /**
- * The response as the answer to the caller's request. Each silent stretch of its body has the time limit. What could
- * hold the token is in private fields: no debugger and no `inspect` gets there.
+ * Wraps a response so that it belongs to the caller's request. The time limit applies to each silence within its body.
+ * What could contain the token is in private fields, which `inspect` does not show.
  */
 export class Answer extends Inspectable.Class implements HttpClientResponse.HttpClientResponse {
   readonly [HttpClientResponse.TypeId] = HttpClientResponse.TypeId
@@ -171,7 +173,7 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
     )
   }
 
-  /** Returns the same answer with a body that was read. */
+  /** Returns the same response with a body that was read already. */
   withBody(text: string): Answer {
     return new Answer(this.#original, this.#exchange, Stream.succeed(new TextEncoder().encode(text)))
   }
@@ -190,7 +192,7 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
       (pull) =>
         Effect.succeed(
           withTimeLimit(pull, this.#exchange.timeout, () =>
-            timeoutError(this.#exchange, "the API sent nothing of the rest of its response")
+            timeoutError(this.#exchange, "the API sent no further part of its response")
           )
         )
     )
@@ -208,7 +210,7 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
     )
   }
 
-  /** A failure or a defect of the given client, whose error channel has no other place for a defect. */
+  /** Replaces a failure or a defect of the given client. The error channel has no other type for a defect. */
   #seal(cause: Cause.Cause<HttpClientError.HttpClientError>): Effect.Effect<never, HttpClientError.HttpClientError> {
     const failed = Cause.findErrorOption(cause)
     if (Option.isSome(failed)) {

@@ -1,4 +1,5 @@
-// Reads the credentials and requests a token with them. Only this module knows both `SecretProvider` and `TokenRequest`.
+// Reads the credentials and requests a token with them. Only this module knows both `SecretProvider` and
+// `TokenRequest`.
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -23,11 +24,11 @@ export interface Options {
   readonly provider: SecretProvider["Service"]
   readonly environment: Environment.Environment
   readonly policy: RetryPolicy
-  /** How long the credentials read last serve while their backend is unreachable, in milliseconds. */
+  /** How long the credentials read last are used while their backend is unreachable, in milliseconds. */
   readonly lastKnownGood: number
   /** Milliseconds of a clock that is never set back. */
   readonly now: () => number
-  /** For the requests to IMS, and no other: the provider may have an HTTP client too. */
+  /** For requests to IMS only: the provider may use an HTTP client too. */
   readonly requestInit: globalThis.RequestInit
 }
 
@@ -36,10 +37,12 @@ const isSameSecret = (self: ClientCredentials, that: ClientCredentials): boolean
 
 const fields = { provider: "SecretProvider", secretName: "the credentials of the app" }
 
+const checkBackend = "Check the status of its backend, and the network path to it."
+
 const providerError = (reason: SecretProviderError.SecretProviderErrorReason) =>
   new SecretProviderError.SecretProviderError({ reason })
 
-/** The backend is unreachable or throttles, which says nothing of the credentials. */
+/** Tells whether the backend is unreachable or throttles, which says nothing about the credentials. */
 const isOutage = ({ reason }: SecretProviderError.SecretProviderError): boolean =>
   reason._tag === "Unavailable" || reason._tag === "Throttled"
 
@@ -48,11 +51,11 @@ export const makeAcquireToken = (
 ): ((scopes: Scopes, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError, HttpClient.HttpClient>) => {
   const { environment, now, policy, provider } = options
   const endpoint = environment.tokenEndpoint
-  /** The credentials read last, unless the backend or IMS said since that they are not valid. */
+  /** The credentials read last, unless the backend or IMS rejected them since. */
   let known: { readonly credentials: ClientCredentials; readonly readAt: number } | undefined
-  /** Counts what forgot them, so that a slower read of before does not bring them back. */
+  /** Counts calls of `forget`, so that a slow read that began earlier does not restore the credentials. */
   let forgotten = 0
-  /** The credentials that gave the last token. */
+  /** The credentials with which the last token was requested. */
   let worked: ClientCredentials | undefined
 
   const forget = () => {
@@ -62,24 +65,24 @@ export const makeAcquireToken = (
 
   const read = (attempt: Attempt) =>
     Effect.suspend(() => {
-      // It leaves time for the request.
+      // Leaves time for the token request.
       const limit = Duration.times(attempt.timeLeft(), 2 / 3)
       const generation = forgotten
       return detached(provider.credentials).pipe(
         Effect.catchCause((cause) =>
           Cause.hasFails(cause)
             ? Effect.failCause(cause)
-            : // What the provider died of may hold the secret.
+            : // The defect of the provider may contain the secret.
               Effect.fail(providerError(new SecretProviderError.Defect({ ...fields, ...defectOf(cause) })))
         ),
         Effect.timeoutOrElse({
           duration: limit,
           orElse: () => {
-            const advice = `The provider did not answer within ${formatDuration(limit)}.`
+            const advice = `The provider did not return within ${formatDuration(limit)}. ${checkBackend}`
             return Effect.fail(providerError(new SecretProviderError.Unavailable({ ...fields, advice })))
           }
         }),
-        // A disabled secret is a kill switch: the last good credentials are not used, in a later outage either.
+        // A disabled secret is a kill switch: the last good credentials are not used, not even in a later outage.
         Effect.tapError((error) => Effect.sync(() => (isOutage(error) ? undefined : forget()))),
         Effect.tap((credentials) => {
           if (generation === forgotten) known = { credentials, readAt: now() }
@@ -135,7 +138,7 @@ export const makeAcquireToken = (
     const first = yield* readOrKnown(attempt)
     return yield* request(first, scopes, attempt).pipe(
       Effect.catchIf(isInvalidClient, (error) =>
-        // It may have been rotated since it was read: read it once more, and try it if it is another one.
+        // The secret may have been rotated since it was read. Read it again, and use it if it is another one.
         attempt.isProbe
           ? Effect.fail(rejected(error, first))
           : Effect.matchEffect(Effect.andThen(attempt.mayContinue, read(attempt)), {

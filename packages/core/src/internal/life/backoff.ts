@@ -1,8 +1,8 @@
-// The pause after a failed request: one rule for every failure of IMS and of the secret backend.
+// The pause after a failed request. The same rule applies to every failure of IMS and of the secret backend.
 //
-// A pause lasts 1 s, doubling until a success, up to 10 s if the failure may pass, otherwise up to 60 s; jittered
-// upwards by up to 20 %. A wait that the server stated is respected, up to 15 min. The pause holds for the key; for
-// every key if the failure concerns them all. Times are milliseconds of the monotonic clock.
+// A pause lasts 1 s and doubles until a success, up to 10 s if the failure may pass, otherwise up to 60 s. A random
+// part of up to 20 % is added. A wait that the server stated is respected, up to 15 min. The pause holds for the key,
+// or for every key if the failure concerns all of them. Times are milliseconds of the monotonic clock.
 import * as Duration from "effect/Duration"
 import * as TokenError from "../../TokenError.ts"
 
@@ -13,13 +13,13 @@ const longestStated = 15 * 60_000
 const jitter = 0.2
 
 export interface Pause {
-  /** The failure that it follows. */
+  /** The failure that caused the pause. */
   readonly error: TokenError.TokenError
-  /** Without jitter: the next one doubles it. */
+  /** Without jitter. The next pause is twice as long. */
   readonly length: number
   readonly from: number
   readonly until: number
-  /** IMS or the secret backend asked for the wait. */
+  /** Whether IMS or the secret backend asked for the wait. */
   readonly isStated: boolean
 }
 
@@ -28,17 +28,17 @@ export interface Failed {
   /** When the request that failed began. */
   readonly startedAt: number
   readonly now: number
-  /** In [0, 1). */
+  /** A random number in [0, 1). */
   readonly random: number
 }
 
 export interface Backoff<K> {
   readonly failed: (key: K, failed: Failed) => void
-  /** Ends the pauses that began before the request that succeeded; `startedAt` tells when that began. */
+  /** Ends the pause of the key, and the one of all keys if it began before the request that succeeded. */
   readonly succeeded: (key: K, startedAt: number) => void
-  /** The pause after the last failure since the last success, whether it still holds or not. */
+  /** The pause after the last failure since the last success, even if it has ended. */
   readonly last: (key: K) => Pause | undefined
-  /** The pause that holds; of two, the one that ends later. */
+  /** The pause that holds. If two hold, the one that ends later. */
   readonly holding: (key: K, now: number) => Pause | undefined
   /** The keys that failed since their last success. */
   readonly keys: () => ReadonlyArray<K>
@@ -54,11 +54,11 @@ const concernsEveryKey = ({ reason }: TokenError.TokenError, isStated: boolean):
   reason._tag === "UnauthorizedClient" ||
   reason._tag === "RateLimited"
 
-/** The failure, told once more during its pause. */
+/** Returns the failure again, during its pause. */
 export const replay = ({ error, until }: Pause, now: number): TokenError.TokenError =>
   new TokenError.TokenError({ ...error, nextAttemptIn: Duration.millis(Math.ceil(until - now)) })
 
-/** `capacity`: keys remembered. `replays: false`: a pause that nobody stated lasts 1 s. */
+/** `capacity`: the number of keys that are remembered. `replays: false`: a pause that no server stated lasts 1 s. */
 export const makeBackoff = <K>(options: { readonly capacity: number; readonly replays: boolean }): Backoff<K> => {
   const pauses = new Map<K, Pause>()
   let pauseOfAll: Pause | undefined
@@ -82,13 +82,13 @@ export const makeBackoff = <K>(options: { readonly capacity: number; readonly re
       const isStated = stated > 0
       const longest = options.replays ? (mayPass(error) ? longestIfPassing : longestIfLasting) : firstPause
       const before = last(key)
-      // A request that was on its way when the pause began tells nothing new.
+      // A request that was in progress when the pause began says nothing new.
       const growth = before !== undefined && startedAt <= before.from ? 1 : 2
       const length = before === undefined ? firstPause : Math.min(before.length * growth, longest)
       const until = now + Math.max(length, stated) * (1 + jitter * random)
       const pause = { error, length, from: now, until, isStated }
       if (!concernsEveryKey(error, isStated)) remember(key, pause)
-      // Requests of several keys may fail at the same time: the wait that ends last was asked for as well.
+      // Requests for several keys may fail at the same time. Keep the pause that ends last.
       else if (pauseOfAll === undefined || pauseOfAll.until <= until || pauseOfAll.until <= now) pauseOfAll = pause
     },
     succeeded: (key, startedAt) => {

@@ -1,12 +1,12 @@
-// The phase of a token's life: one pure function of the token and the clock, on which everything switches.
+// The phase of a token's life, as a pure function of the token and the clocks.
 //
-// fresh  served from memory
-// due    served from memory, and renewed
+// fresh  the token is returned from memory
+// due    the token is returned from memory, and renewed
 // late   callers wait for the new token, and get the old one if the request fails
-// over   not handed out
+// over   the token is not returned any more
 import type * as Clock from "effect/Clock"
 
-/** How long before expiry: this part of the life, and at most so many milliseconds. */
+/** A time before expiry: a part of the life, but at most `atMost` milliseconds. */
 export interface Margin {
   readonly ofLife: number
   readonly atMost: number
@@ -15,7 +15,7 @@ export interface Margin {
 export interface Margins {
   readonly soft: Margin
   readonly hard: Margin
-  /** Part of the life by which renewal may begin earlier, so that many caches do not renew at the same moment. */
+  /** The part of the life by which renewal may begin earlier, so that caches do not all renew at once. */
   readonly jitter: number
 }
 
@@ -27,11 +27,11 @@ export const defaults: Margins = {
 
 export type Phase = "fresh" | "due" | "late" | "over"
 
-/** The ages in milliseconds at which the next phase begins; 0 ≤ due ≤ late ≤ over ≤ life. */
+/** The ages in milliseconds at which the phases begin; 0 ≤ due ≤ late ≤ over ≤ life. */
 export interface Borders {
   readonly due: number
   readonly late: number
-  /** 5 s before expiry, which leave time for the token to reach the API; but never before `late`. */
+  /** 5 s before expiry, leaving time for the token to reach the API; never before `late`. */
   readonly over: number
 }
 
@@ -45,13 +45,13 @@ export const borders = (life: number, { soft, hard, jitter }: Margins, random: n
   return { due: Math.min(late, Math.max(0, due)), late, over: Math.max(late, life - travelTime) }
 }
 
-/** Both clocks in milliseconds: the wall clock can be set, the monotonic one may stand still while a machine sleeps. */
+/** Both clocks in milliseconds. The wall clock can be set; the monotonic clock may stop while a machine sleeps. */
 export interface Instant {
   readonly wall: number
   readonly monotonic: number
 }
 
-/** Milliseconds of the clock that is never set back. */
+/** Returns the milliseconds of the clock that is never set back. */
 export const monotonicMillis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /** When a token's life began. */
@@ -59,14 +59,14 @@ export interface Born {
   readonly issuedAt: Instant
 }
 
-/** The larger of the ages on both clocks, in milliseconds. */
+/** Returns the larger of the ages on both clocks, in milliseconds. */
 export const ageOf = ({ issuedAt }: Born, now: Instant): number =>
   Math.max(now.wall - issuedAt.wall, now.monotonic - issuedAt.monotonic)
 
 export const phaseOf = (token: Born & Borders, now: Instant): Phase => {
   const age = ageOf(token, now)
   if (age >= token.over) return "over"
-  // A wall clock that stands before the token's birth can't tell whether the token has expired for IMS and the API.
+  // The wall clock was set back, so nothing is known about when the token expires for IMS and the API.
   if (age >= token.late || now.wall < token.issuedAt.wall) return "late"
   return age < token.due ? "fresh" : "due"
 }

@@ -1,10 +1,10 @@
-// One request at a time for each key, shared by its callers. A request belongs to the scope in which this is built, and
-// runs in its context, never in a caller's: callers come and go, and only the end of the scope ends a request early.
+// Runs one request at a time for each key, shared by its callers. A request belongs to the scope in which this is
+// built, and runs in the context of that scope. Interrupting a caller does not end it; only the end of the scope does.
 //
-// Callers wait on a native promise. Where a runtime binds I/O to the request that it serves (Cloudflare's workerd), only
-// a promise resumes each caller in its own context; and the request is lost without a word when the context of the
-// caller that started it ends. So a request that has not ended a second after its deadline counts as lost, and one of
-// the callers that wait starts another.
+// Callers wait on a native promise. Cloudflare's workerd binds I/O to the event that it serves, and only a promise
+// resumes each caller in its own event. When the event that started a request ends, workerd drops the request silently.
+// So a request that has not ended a second after its deadline counts as lost, and one of the waiting callers starts
+// another.
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -18,21 +18,21 @@ import * as TokenError from "../../TokenError.ts"
 import { defectOf } from "../shown/defect.ts"
 import { monotonicMillis } from "./phase.ts"
 
-/** How a request was asked for. */
+/** How a caller asks for a request. */
 export interface Asked {
-  /** A caller waits for it, and sees its error. */
+  /** Whether a caller waits for it, and sees its error. */
   readonly isAwaited: boolean
-  /** It may pass a pause that nobody stated. */
+  /** Whether it may ignore a pause that no server stated. */
   readonly isInsistent: boolean
 }
 
 export interface SingleFlight<K, A> {
-  /** After the end of the scope every request fails with `Closed`. */
+  /** Tells whether the scope has ended. Then every request fails with `Closed`. */
   readonly isClosed: () => boolean
   readonly isInProgress: (key: K) => boolean
   /** Waits for the request in progress, or for one that it starts. */
   readonly join: (key: K, asked: Asked) => Effect.Effect<A, TokenError.TokenError>
-  /** Starts a request for which nobody waits; callers that join it later do not change that. */
+  /** Starts a request for which no caller waits. It counts as such even if callers join it later. */
   readonly start: (key: K) => Effect.Effect<void>
 }
 
@@ -41,9 +41,9 @@ export interface Options<K, A, R> {
   readonly endpoint: string
   /** Fails with typed errors only. */
   readonly run: (key: K, asked: Asked) => Effect.Effect<A, TokenError.TokenError, R>
-  /** The limit of one run, in milliseconds. */
+  /** The time limit of one run, in milliseconds. */
   readonly limit: number
-  /** The clock of the layer's build. */
+  /** The clock with which the layer was built. */
   readonly clock: Clock.Clock
 }
 
@@ -51,17 +51,17 @@ interface Flight<A> {
   /** Resolves when the request ends; never rejects. */
   readonly landed: Promise<Exit.Exit<A, TokenError.TokenError>>
   readonly land: (exit: Exit.Exit<A, TokenError.TokenError>) => void
-  /** From here on it counts as lost. */
+  /** The time from which the request counts as lost. */
   readonly lostAt: number
-  /** There from the first step on. */
+  /** Set when the request begins to run. */
   span: Tracer.Span | undefined
-  /** The ids of the spans that it is linked to. */
+  /** The ids of the spans to which the request is linked. */
   readonly callers: Set<string>
 }
 
 const lostAfter = 1_000
 
-/** Client and provider hide their own defects: what is left is the program's tracer, which makes the spans. */
+/** Defects of the client and the provider are handled elsewhere. What is left is the program's tracer. */
 export const withoutDefects =
   (endpoint: string) =>
   <A, R>(self: Effect.Effect<A, TokenError.TokenError, R>): Effect.Effect<A, TokenError.TokenError, R> =>
@@ -76,10 +76,10 @@ export const withoutDefects =
           )
     )
 
-/** What OpenTelemetry keeps of the links of a span, unless told otherwise. */
+/** The number of links of a span that OpenTelemetry keeps by default. */
 const maxLinks = 128
 
-/** The span of the caller, as a link: a shared request has no one parent. */
+/** Returns the span of the caller as a link, because a shared request has no single parent. */
 const linkOf = (callers: Set<string>, context: Context.Context<never>): ReadonlyArray<Tracer.SpanLink> => {
   const span = Context.getOrUndefined(context, Tracer.ParentSpan)
   if (span === undefined || callers.has(span.spanId) || callers.size === maxLinks) return []
@@ -133,11 +133,14 @@ export const makeSingleFlight = Effect.fnUntraced(function* <K extends string, A
       Effect.asVoid
     )
 
-  /** The request in progress, or a new one. It is registered before its first step, which may ask for the key itself. */
+  /**
+   * Returns the request in progress, or a new one. It is registered before it runs, because it may ask for the same
+   * key.
+   */
   const flightOf = (key: K, asked: Asked, context: Context.Context<never>): Flight<A> => {
     const current = inProgress(key)
     if (current !== undefined) {
-      // The tracer is the program's: if it can't take the links, the request goes on.
+      // The program's tracer may throw. The request goes on without the links.
       Result.try(() => current.span?.addLinks(linkOf(current.callers, context)))
       return current
     }
@@ -168,7 +171,7 @@ export const makeSingleFlight = Effect.fnUntraced(function* <K extends string, A
         orElse: () => join(key, asked)
       })
     }).pipe(
-      // The caller's own clock has no say in how long the request may take.
+      // The clock of the caller must not decide how long the request may take.
       Effect.provideService(Clock.Clock, options.clock)
     )
 

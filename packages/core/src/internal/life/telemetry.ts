@@ -1,5 +1,5 @@
-// What the cache tells operators: metrics by OpenTelemetry's conventions (units in UCUM), and log lines, to which the
-// request adds the cache's name.
+// The metrics and log lines of the cache. Metrics follow OpenTelemetry's conventions, with units in UCUM. The request
+// adds the name of the cache to the log lines.
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import type { AccessToken } from "../../AccessToken.ts"
@@ -28,21 +28,21 @@ const timeToExpiry = Metric.gauge("itwin.auth.token.time_to_expiry", {
   attributes: { unit: "s" }
 })
 
-/** A failed renewal is logged as an error when the token in memory has no more than this left. */
+/** A failed renewal is logged as an error if the token in memory has at most this time left. */
 const urgentSeconds = 2 * 60
 
 interface Failed {
   /** How long the request took, in seconds. */
   readonly took: number
-  /** What is left of the token in memory, in seconds, if there is one. */
+  /** The time that the token in memory has left, in seconds, if there is one. */
   readonly left: number | undefined
-  /** The failure before this one, since the last success. */
+  /** The previous failure since the last success. */
   readonly previous: TokenError | undefined
-  /** A caller waited for the request, and sees its error. */
+  /** Whether a caller waited for the request, and sees its error. */
   readonly isAwaited: boolean
 }
 
-/** Names a defect, so that the same one is logged as an error only once. */
+/** Returns a name of the defect, so that the same defect is logged as an error only once. */
 const defectIn = (error: TokenError | undefined): string | undefined => {
   if (error === undefined) return undefined
   const reason = error.reason._tag === "SecretUnavailable" ? error.reason.error.reason : error.reason
@@ -57,7 +57,10 @@ const logFailure = (error: TokenError, { isAwaited, left, previous }: Failed) =>
 }
 
 export interface Telemetry {
-  /** Calls of `get` by result: counted without an effect, for the hot path, and published with the next request. */
+  /**
+   * Calls of `get` by result. Counted without an effect, because `get` is the hot path; published with the next
+   * request.
+   */
   readonly counts: { hit: number; stale: number; miss: number }
   readonly obtained: (
     token: AccessToken,

@@ -1,5 +1,5 @@
-// The life of tokens over `acquire(key)`: phases, one shared request for each key, and one backoff. It knows neither
-// where credentials come from nor how a token is requested.
+// The life of tokens: phases, one shared request for each key, and one backoff. `acquire(key)` requests a token. This
+// module knows neither where credentials come from nor how a token is requested.
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -17,24 +17,23 @@ import { type Asked, makeSingleFlight, withoutDefects } from "./singleFlight.ts"
 import { makeTelemetry } from "./telemetry.ts"
 import { type Entry, isSame, look, makeEntry, makeTokens } from "./tokens.ts"
 
-/** What a request for a token may do, and has to ask. */
+/** What `acquire` gets to know, and has to call. */
 export interface Attempt {
   /** The first request after a failure: one attempt, one read of the secret. */
   readonly isProbe: boolean
-  /** What is left of the time limit. */
+  /** Returns the time left until the time limit. */
   readonly timeLeft: () => Duration.Duration
   /**
-   * Run before each step that asks a server: while the request slept or was on its way, another one may have begun a
-   * pause.
+   * Run before each step that sends a request to a server, because another request may have begun a pause meanwhile.
    */
   readonly mayContinue: Effect.Effect<void, TokenError.TokenError>
-  /** Names the client for which a token is about to be requested: tokens of another one are dropped. */
+  /** Names the client for which a token is about to be requested. Tokens of another client are dropped. */
   readonly useClient: (clientId: string) => Effect.Effect<void>
 }
 
 export interface Acquired {
   readonly token: AccessToken
-  /** When its life began, in milliseconds of the monotonic clock. */
+  /** When the token's life began, in milliseconds of the monotonic clock. */
   readonly bornAt: number
 }
 
@@ -65,7 +64,7 @@ export interface TokenLife<K> {
   readonly invalidate: (token: AccessToken) => void
   readonly peek: (key: K) => AccessToken | undefined
   readonly isReady: (key: K) => Effect.Effect<boolean>
-  /** Gets a token, and goes on until it has one. */
+  /** Requests a token until one is obtained. */
   readonly warmUp: (key: K) => Effect.Effect<void>
   readonly status: (always: K) => ReadonlyArray<Status<K>>
 }
@@ -73,13 +72,13 @@ export interface TokenLife<K> {
 const secondsLeft = (entry: Entry, at: Instant): number =>
   (Duration.toMillis(entry.token.life) - ageOf(entry, at)) / 1000
 
-/** Of a token that has expired, or nearly so, when it arrives. */
+/** The failure for a token that has expired, or nearly so, when it arrives. */
 const stillborn = new TokenError.InvalidResponse({ detail: "the token had expired when the response arrived" })
 
-/** A token that is rejected although it is younger than this is not replaced: another one would be rejected too. */
+/** A rejected token that is younger than this is not replaced, because another one would be rejected too. */
 const replaceAfter = 30_000
 
-/** A caller that insists on a request passes a pause of this age that nobody stated. */
+/** The age from which `refresh` ignores a pause that no server stated. */
 const insistAfter = 10_000
 
 const quietly: Asked = { isAwaited: false, isInsistent: false }
@@ -103,7 +102,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
 
   const errorOf = (reason: TokenError.TokenErrorReason) => new TokenError.TokenError({ reason, endpoint })
 
-  /** The token in memory, unless it may not be handed out any more. */
+  /** Returns the token in memory, unless it has expired or nearly so. */
   const usable = (key: K): Entry | undefined => {
     const entry = tokens.get(key)
     return entry !== undefined && look(entry, now()) !== "over" ? entry : undefined
@@ -112,7 +111,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   const isShort = (pause: Pause, at: number, deadline: number): boolean =>
     pause.isStated && pause.until - at <= maxRetryAfter && pause.until < deadline
 
-  /** Waits for a short pause that the server stated; fails with the error of any other. */
+  /** Waits for the end of a short pause that the server stated. Fails with the error of any other pause. */
   const pass = (
     key: K,
     deadline: number,
@@ -123,7 +122,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       const pause = backoff.holding(key, at)
       if (pause === undefined || !blocks(pause)) return Effect.void
       return isShort(pause, at, deadline)
-        ? // Another failure may have begun a new pause meanwhile.
+        ? // Check again, because another failure may have begun a new pause meanwhile.
           Effect.andThen(Effect.sleep(Duration.millis(Math.ceil(pause.until - at))), pass(key, deadline, blocks))
         : Effect.fail(replay(pause, at))
     })
@@ -141,7 +140,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       tokens.clear()
       return Effect.ignoreCause(
         Effect.logWarning(
-          `The secret provider returned another client id: ${clientId} instead of ${previous}. The tokens of ${previous} are dropped.`
+          `The secret provider returned the client id ${clientId} instead of ${previous}. The tokens of ${previous} are dropped.`
         )
       )
     })
@@ -151,7 +150,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     const attempt: Attempt = {
       isProbe: backoff.last(key) !== undefined,
       timeLeft,
-      // The pauses that held when the request began are behind it.
+      // Pauses that held when the request began were handled before it.
       mayContinue: pass(key, deadline, (pause) => pause.from >= startedAt),
       useClient
     }
@@ -167,18 +166,18 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     const entry = makeEntry(token, bornAt, at, options.margins, random)
     const seconds = { took: (at.monotonic - startedAt) / 1000, left: secondsLeft(entry, at) }
     if (look(entry, at) === "over") {
-      // It is handed to the callers that wait, and not kept. The pause keeps the others from a request each.
+      // The waiting callers get the token, but it is not kept. The pause prevents one request for each later caller.
       backoff.failed(key, { error: errorOf(stillborn), startedAt, now: at.monotonic, random })
       return telemetry.obtained(token, seconds, false)
     }
     backoff.succeeded(key, startedAt)
-    // Unless the credentials were replaced by another client's while the request was on its way.
+    // The credentials may have been replaced by those of another client during the request.
     if (token.clientId === currentClient) tokens.put(key, entry)
     return telemetry.obtained(token, seconds, hasRecovered)
   }
 
   const failed = (key: K, error: TokenError.TokenError, startedAt: number, random: number, isAwaited: boolean) => {
-    // A failure that is told once more during its pause is not a new one.
+    // An error that is returned again during its pause is not a new failure.
     if (error.nextAttemptIn !== undefined) return Effect.void
     const at = now()
     const previous = backoff.last(key)?.error
@@ -206,7 +205,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       const told = Exit.isSuccess(exit)
         ? succeeded(key, exit.value, startedAt, random)
         : Effect.flatMap(Effect.flip(exit), (error) => failed(key, error, startedAt, random, asked.isAwaited))
-      // The logger is the program's, and may break: the outcome stays.
+      // The program's logger may throw. The outcome stays the same.
       yield* Effect.ignoreCause(told)
       return (yield* exit).token
     })
@@ -214,7 +213,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
 
   yield* Effect.addFinalizer(() => Effect.sync(() => tokens.clear()))
 
-  /** A token from a request: fails at once while a pause holds that is not waited for. */
+  /** Returns a token from a request. Fails at once during a pause, unless the pause is short and stated. */
   const request = (key: K, asked: Asked): Effect.Effect<AccessToken, TokenError.TokenError> =>
     Effect.suspend(() => {
       if (flights.isInProgress(key) || flights.isClosed()) return flights.join(key, asked)
@@ -225,7 +224,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
         : Effect.fail(replay(pause, at))
     })
 
-  /** A token from a request; if that fails, the one in memory as long as it is usable. */
+  /** Returns a token from a request. If that fails, returns the one in memory as long as it is usable. */
   const requestOrKeep = (key: K, asked: Asked): Effect.Effect<AccessToken, TokenError.TokenError> =>
     Effect.catch(request(key, asked), (error) => usable(key)?.succeed ?? Effect.fail(error))
 
@@ -247,7 +246,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       return entry.succeed
     }
     counts.stale++
-    // While a pause holds, or another caller's request is in progress, a token that is due serves.
+    // During a pause, or another caller's request, a due token is returned from memory.
     if (phase === "due") {
       if (options.renewal === "background") return Effect.andThen(start(key), entry.succeed)
       return mayStart(key) ? requestOrKeep(key, awaited) : entry.succeed
@@ -262,7 +261,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
 
   const isYoung = (token: AccessToken, entry: Entry | undefined): boolean => {
     const at = now()
-    // Of a token that is not in memory, only the wall clock tells the age; one that was set back tells nothing.
+    // The age of a token that is not in memory is known only on the wall clock, and not if that was set back.
     const age =
       entry !== undefined && isSame(entry.token, token) ? ageOf(entry, at) : at.wall - token.issuedAt.epochMilliseconds
     return age >= 0 && age < replaceAfter

@@ -1,4 +1,4 @@
-// The tokens in memory: one for each key, at most so many, the least recently used going first.
+// The tokens in memory: one for each key, up to a capacity. The least recently used token is dropped first.
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { AccessToken } from "../../AccessToken.ts"
@@ -6,19 +6,19 @@ import { type Borders, type Born, borders, type Instant, type Margins, type Phas
 
 export interface Entry extends Born, Borders {
   readonly token: AccessToken
-  /** Made once, so that a hit allocates nothing. */
+  /** Built once, so that a hit allocates nothing. */
   readonly succeed: Effect.Effect<AccessToken>
   /** On the wall clock, in milliseconds. */
   lastUsed: number
-  /** Between these moments of the wall clock the token is known to be fresh, without a look at the other clock. */
+  /** Between these times of the wall clock the token is known to be fresh, so the monotonic clock is not read. */
   freshFrom: number
   freshUntil: number
 }
 
-/** How long a look at both clocks serves. A wall clock that was set back can hide an age for no longer than this. */
+/** How long a reading of both clocks is used. A wall clock that was set back is noticed within this time. */
 const lookMillis = 1_000
 
-/** `bornAt`: when the life began on the monotonic clock; `random` is in [0, 1). */
+/** `bornAt`: when the token's life began on the monotonic clock. `random` is in [0, 1). */
 export const makeEntry = (
   token: AccessToken,
   bornAt: number,
@@ -38,7 +38,7 @@ export const makeEntry = (
   }
 }
 
-/** The phase, which it remembers for a second if it is `fresh`. */
+/** Returns the phase. Remembers it for a second if it is `fresh`. */
 export const look = (entry: Entry, now: Instant): Phase => {
   const phase = phaseOf(entry, now)
   if (phase === "fresh") {
@@ -48,7 +48,7 @@ export const look = (entry: Entry, now: Instant): Phase => {
   return phase
 }
 
-/** Whether both are the same token: by value, since a caller may hold a copy. */
+/** Compares two tokens by value, because a caller may hold a copy. */
 export const isSame = (self: AccessToken, that: AccessToken): boolean =>
   Redacted.value(self.value) === Redacted.value(that.value)
 

@@ -1,15 +1,15 @@
-// A defect of foreign code (an HTTP client, a secret provider, a tracer) may hold the request, and with it the secret.
-// So only its class name and its stack frames are kept, never its message.
+// A defect of foreign code (an HTTP client, a secret provider, a tracer) may contain the request with the secret. So
+// only its class name and its stack frames are kept, never its message.
 import * as Cause from "effect/Cause"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
-/** What an error keeps of a defect. */
+/** The part of a defect that an error keeps. */
 export const defectFields = {
-  /** The class of what was thrown, such as `TypeError`; the type of the value if it is not an error. */
+  /** The class of the error that was thrown, for example `TypeError`; the type of a value that is not an error. */
   errorName: Schema.String,
-  /** Where: at most 5 stack frames, the innermost first. */
+  /** At most 5 stack frames, the innermost first. */
   frames: Schema.Array(Schema.String)
 }
 
@@ -20,15 +20,15 @@ interface DefectFields {
 
 const maxFrames = 5
 
-/** `at fn (file:///path/file.js:1:2)` and `at file:///path/file.js:1:2`; nothing that was evaluated from text. */
+/** Matches `at fn (file:///path/file.js:1:2)` and `at file:///path/file.js:1:2`, but not code evaluated from text. */
 const frame =
   /^\s{1,8}at ((?:(?:async|new|get|set) )*(?:[\w$.<>[\]# ]{1,120} )?\(?(?:file:\/\/|node:)?[\w\-./@:+~]{1,300}:\d{1,7}:\d{1,7}\)?)$/
 
 const framesOf = (error: Error): ReadonlyArray<string> => {
   const { stack } = error
   if (!Predicate.isString(stack)) return []
-  // The stack begins with the message, and a message may look like frames. Where the message can't be found, nothing is
-  // known of where the frames begin.
+  // The stack begins with the message, which may look like frames. If the message can't be found, it is unknown where
+  // the frames begin.
   const at = stack.indexOf(error.message)
   if (at < 0) return []
   const frames: Array<string> = []
@@ -44,7 +44,9 @@ const className = (value: Error): string => {
   return Predicate.isFunction(made) && /^[A-Z][A-Za-z]{0,39}$/.test(made.name) ? made.name : "Error"
 }
 
-/** Returns what may be shown of a cause that is not a failure. Reading it may run foreign code, which may throw again. */
+/**
+ * Returns what may be shown of a cause that is not a failure. Reading the defect runs foreign code, which may throw.
+ */
 export const defectOf = (cause: Cause.Cause<unknown>): DefectFields => {
   const defect = cause.reasons.find(Cause.isDieReason)?.defect
   if (defect === undefined) return { errorName: Cause.hasInterrupts(cause) ? "Interrupt" : "undefined", frames: [] }
@@ -58,7 +60,7 @@ export const defectOf = (cause: Cause.Cause<unknown>): DefectFields => {
   )
 }
 
-/** Says what was thrown, where, and whose bug it is. */
+/** Says what was thrown and where, and that it is a bug. */
 export const describeDefect = ({ errorName, frames }: DefectFields): string => {
   const article = /^[AEIOU]/i.test(errorName) ? "an" : "a"
   const where = frames[0] === undefined ? "" : ` (at ${frames[0]})`

@@ -1,17 +1,17 @@
-// Text that a server sent is shown only as far as it does not look like a secret: a server may echo, in any encoding,
-// what it was sent. A search for the echo can't be complete; a search for ordinary text can.
+// Text of a server is shown only as far as it does not look like a secret, because a server may echo the secret in any
+// encoding. A search for every encoding can't be complete, but a search for ordinary words can.
 //
-// The text is normalized (NFKC), cut to 512 characters and split at white space. A piece that does not look like words, or
-// that the end cuts, becomes `…`. A text that contains 8 consecutive letters and digits of a known secret is not shown at
-// all; nor of its base64, since groups of 4 of it look like words.
+// The text is normalized (NFKC), cut to 512 characters and split at white space. A piece that does not look like words,
+// or that was cut, becomes `…`. A text is not shown at all if it contains 8 consecutive letters and digits of a known
+// secret, or of its base64, because groups of 4 characters of base64 look like words.
 //
-// This decides only what is shown. Code that acts on a server's text reads the text itself.
+// This decides only what is shown. Code that depends on the text of a server reads the text itself.
 import * as Base64 from "effect/encoding/Base64"
 
 const maxLength = 512
 const echoLength = 8
 const groupLength = echoLength / 2
-/** Of a longer secret, a token, base64 is not looked for: that would show in the time of a failure. */
+/** Base64 of a longer secret, which is a token, is not searched for, because that would make failures slow. */
 const maxEncodedLength = 4096
 
 const uuid = /^[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}$/i
@@ -40,17 +40,19 @@ const passes = (piece: string): boolean => {
   return words.every(isWord) && countDigits(words) <= 2
 }
 
-/** Cut before, so that no text of megabytes is normalized. A piece that the end cuts is marked, since what is left of a
- * secret may look like a word. */
+/**
+ * Cuts the text before it is normalized, since it may be megabytes long. Replaces a piece that was cut, because the
+ * rest of a secret may look like a word.
+ */
 const normalize = (text: string): string => {
   const normal = text.slice(0, 4 * maxLength).normalize("NFKC")
   return normal.length <= maxLength ? normal : normal.slice(0, maxLength).replace(/\S*$/u, "…")
 }
 
-/** Letters and digits in lower case: what an echo keeps, whatever stands between them. */
+/** Returns the letters and digits in lower case, which an echo keeps whatever is put between them. */
 const skeleton = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "")
 
-/** A secret, and its base64 at each of the three places where it can begin in longer base64. */
+/** Returns a secret, and its base64 for each of the three offsets at which it can begin in longer base64. */
 const formsOf = (secret: string): ReadonlyArray<string> =>
   secret.length > maxEncodedLength
     ? [secret]
@@ -59,8 +61,8 @@ const formsOf = (secret: string): ReadonlyArray<string> =>
 /**
  * Returns whether the text has 8 consecutive characters of the secret, or all of a shorter secret.
  *
- * Any 8 characters contain a group of 4 that begins at a multiple of 4, so only these groups of a long secret are
- * looked up: a token of 32 KiB takes less than a millisecond.
+ * Any 8 characters contain a group of 4 that begins at a multiple of 4. Only these groups are looked up, so a token of
+ * 32 KiB takes less than a millisecond.
  */
 const repeats = (text: string, secret: string): boolean => {
   if (secret.length < echoLength) return secret !== "" && text.includes(secret)
@@ -84,13 +86,13 @@ export interface ServerText {
   readonly showCode: (code: string) => string
   /** Returns the id if it is a UUID or 32 hexadecimal digits, otherwise undefined. */
   readonly showCorrelationId: (id: string | undefined) => string | undefined
-  /** Returns those of a list that may be shown; none if these would not be shown as one text. */
+  /** Returns the texts that may be shown; none if they could not be shown as one text. */
   readonly showEach: (texts: ReadonlyArray<string>) => ReadonlyArray<string>
 }
 
-/** `secrets`: what this request sent and must not be shown, and a token that the response brought. */
+/** `secrets`: what the request sent, and a token in the response. Neither may be shown. */
 export const makeServerText = (secrets: ReadonlyArray<string>): ServerText => {
-  // Most responses have no text to show, and a token may be long.
+  // Built on first use: most responses have no text to show, and a token may be long.
   let skeletons: ReadonlyArray<string> | undefined
   const isEcho = (text: string): boolean => {
     skeletons ??= secrets.flatMap(formsOf).map(skeleton)
