@@ -17,7 +17,7 @@ const disabled = ({ host, named }: Pick<Subject, "host" | "named">): Reason =>
     secretName: nameOf(named),
     advice:
       named.version === undefined
-        ? `${host} does not return an older version instead. Enable the newest version, or store a new one.`
+        ? `Its newest version is disabled, and ${host} does not return an older one. Enable it, or store a new version.`
         : `This version is disabled in ${host}. Enable it, or name another version.`
   })
 
