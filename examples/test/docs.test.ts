@@ -11,17 +11,17 @@ const programs = globSync("*.ts", { cwd: generated, exclude: ["*.test.ts"] })
   .sort()
   .map((file) => {
     const source = readFileSync(`${generated}/${file}`, "utf8")
-    // `console.log(x) // 1` says what the program must print.
+    // `console.log(x) // 1` states what the program must print.
     const expected = [...source.matchAll(/^.*console\.log\(.*\) \/\/ (.+)$/gm)].map((match) => match[1] ?? "")
     return { file, place: /^\/\/ (.+)$/m.exec(source)?.[1] ?? file, expected }
   })
 
 describe("the examples of the documentation", () => {
-  it("are there", () => {
+  it("finds the printed output of each example in the documentation", () => {
     assert.isAbove(programs.length, 2)
   })
 
-  it.live.each(programs)("$place runs as it is printed", ({ file, expected }) =>
+  it.live.each(programs)("prints what the documentation shows when an example runs: $place", ({ file, expected }) =>
     Effect.gen(function* () {
       const { code, stdout, stderr } = yield* run(["--import", platform, `${generated}/${file}`])
       assert.strictEqual(stderr, "")

@@ -1,4 +1,4 @@
-// The fleet of docs/life-of-a-token.md with fewer replicas: what holds of any number of them.
+// The fleet of docs/life-of-a-token.md with fewer replicas.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { type Options, peak, requestsIn, simulate, type Trouble, troubles } from "../fleet/simulation.ts"
@@ -11,19 +11,21 @@ const fleet: Options = { replicas: 10, hours: 24, every: minute, phase: "own" }
 const sum = (numbers: ReadonlyArray<number>) => numbers.reduce((total, n) => total + n, 0)
 
 describe("a fleet of replicas in 24 hours of virtual time", () => {
-  it.live("asks IMS once per life of a token and replica, and no call fails", () =>
-    Effect.gen(function* () {
-      const figures = yield* simulate(fleet)
-      assert.strictEqual(figures.calls, fleet.replicas * 24 * 60)
-      assert.strictEqual(sum(figures.failed), 0)
-      // A token of one hour is renewed after 39 to 45 minutes, by the call that comes next: after 42.5 on average.
-      const expected = (fleet.replicas * 24 * 60) / 42.5
-      assert.isAbove(figures.requests, expected * 0.97)
-      assert.isBelow(figures.requests, expected * 1.03)
-    })
+  it.live(
+    "makes one token request per replica and token life, without a failed call, in 24 hours of virtual time",
+    () =>
+      Effect.gen(function* () {
+        const figures = yield* simulate(fleet)
+        assert.strictEqual(figures.calls, fleet.replicas * 24 * 60)
+        assert.strictEqual(sum(figures.failed), 0)
+        // A token of one hour is renewed after 39 to 45 minutes, by the next call: after 42.5 on average.
+        const expected = (fleet.replicas * 24 * 60) / 42.5
+        assert.isAbove(figures.requests, expected * 0.97)
+        assert.isBelow(figures.requests, expected * 1.03)
+      })
   )
 
-  it.live("spreads the renewals of replicas that started together", () =>
+  it.live("spreads the renewals when the replicas of a fleet start together", () =>
     Effect.gen(function* () {
       const shared: Options = { ...fleet, replicas: 40, hours: 3, phase: "same" }
       const without = peak(yield* simulate({ ...shared, jitter: 0 }), 2 * minute)
@@ -33,19 +35,21 @@ describe("a fleet of replicas in 24 hours of virtual time", () => {
     })
   )
 
-  it.live("fails no call in outages of 4 and of 12 minutes; a revoked secret shows when the tokens are over", () =>
-    Effect.gen(function* () {
-      const figures = yield* simulate({ ...fleet, troubles })
-      const [down, silent, revoked = 0, otherwise] = figures.failed
-      assert.deepStrictEqual([down, silent, otherwise], [0, 0, 0])
-      // The tokens at hand serve at first; a call in vain is one request at most.
-      assert.isAbove(revoked, 0)
-      assert.isBelow(revoked, fleet.replicas * 50)
-      assert.isAtMost(requestsIn(figures, 12 * hour, hour), fleet.replicas * 61)
-    })
+  it.live(
+    "fails no call in outages of 4 and 12 minutes, and fails calls when the tokens of a revoked secret have expired",
+    () =>
+      Effect.gen(function* () {
+        const figures = yield* simulate({ ...fleet, troubles })
+        const [down, silent, revoked = 0, otherwise] = figures.failed
+        assert.deepStrictEqual([down, silent, otherwise], [0, 0, 0])
+        // Replicas use their tokens at first. A failed call makes at most one request.
+        assert.isAbove(revoked, 0)
+        assert.isBelow(revoked, fleet.replicas * 50)
+        assert.isAtMost(requestsIn(figures, 12 * hour, hour), fleet.replicas * 61)
+      })
   )
 
-  it.live("fails no call in an outage of 12 minutes, at whatever minute of a token's life it begins", () =>
+  it.live("fails no call when an outage of 12 minutes begins at any minute of a token's life", () =>
     Effect.gen(function* () {
       for (const kind of ["down", "silent"] as const) {
         for (let start = 1; start <= 60; start++) {
@@ -57,7 +61,7 @@ describe("a fleet of replicas in 24 hours of virtual time", () => {
     })
   )
 
-  it.live("does fail calls in an outage that outlasts the tokens", () =>
+  it.live("fails calls when an outage lasts longer than the tokens", () =>
     Effect.gen(function* () {
       const outage: Trouble = { kind: "down", from: 39 * minute, seconds: 40 * minute }
       const figures = yield* simulate({ ...fleet, hours: 2, troubles: [outage] })

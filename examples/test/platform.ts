@@ -1,5 +1,5 @@
-// Preloaded into the programs of the documentation: the fake platform takes the place of the network, and its app
-// stands in the variables. So they run as they are printed, against the production hosts.
+// Preloaded into the programs of the documentation: the fake platform replaces the network, and the variables name its
+// app. So the programs run as they are printed, against the production hosts.
 import { SecretProvider } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, ManagedRuntime, Redacted } from "effect"

@@ -27,7 +27,7 @@ const withApp = <A, E>(
   }).pipe(Effect.provide(FakeImsServer.layer()))
 
 describe("pnpm start", () => {
-  it.live("without credentials shows the road on a fake, over real HTTP", () =>
+  it.live("runs against a fake over HTTP when no credentials are set", () =>
     Effect.gen(function* () {
       const { code, stdout, stderr } = yield* quickstart({})
       assert.strictEqual(stderr, "")
@@ -41,7 +41,7 @@ describe("pnpm start", () => {
     })
   )
 
-  it.live("prints what the README shows", () =>
+  it.live("prints what the README shows when no credentials are set", () =>
     Effect.gen(function* () {
       const readme = readFileSync(new URL("../../README.md", import.meta.url), "utf8")
       const generic = (text: string) => text.replace(/127\.0\.0\.1:\d+/g, "host").replace(/service-\w{25}/g, "client")
@@ -49,7 +49,7 @@ describe("pnpm start", () => {
     })
   )
 
-  it.live("with credentials asks where the variables say, and shows the app", () =>
+  it.live("requests a token from the configured endpoint, and shows the app, when credentials are set", () =>
     withApp((variables) =>
       Effect.gen(function* () {
         const { code, stdout } = yield* quickstart(variables)
@@ -79,7 +79,7 @@ describe("pnpm start", () => {
     ["an API as token endpoint", { ITWIN_TOKEN_ENDPOINT: "/users/me" }, "TokenError/UnexpectedStatus", "404"],
     ["half an environment", { ITWIN_API_URL: undefined }, "ConfigError", "ITWIN_API_URL"],
     ["an unknown environment", { ITWIN_ENVIRONMENT: "moon" }, "ConfigError", "ITWIN_ENVIRONMENT"]
-  ])("%s: exit code 1 and one readable error", ([_name, change, error, advice]) =>
+  ])("exits with 1 and one readable error when it meets %s", ([_name, change, error, advice]) =>
     withApp((variables) =>
       Effect.gen(function* () {
         const changed = Object.entries({ ...variables, ...change }).flatMap(([name, value]) =>
@@ -95,7 +95,7 @@ describe("pnpm start", () => {
     )
   )
 
-  it.live("a scope that was not granted: InvalidScope, and what to do", () =>
+  it.live("fails with InvalidScope, and says what to do, when a scope was not granted", () =>
     withApp(
       (variables) =>
         Effect.gen(function* () {

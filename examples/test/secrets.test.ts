@@ -6,7 +6,7 @@ import { run } from "./spawn.ts"
 
 const main = fileURLToPath(new URL("../secrets/main.ts", import.meta.url))
 
-/** Runs the example against a fake of the platform, where the app is registered. */
+/** Runs the example against a fake of the platform in which the app is registered. */
 const secrets = (variables: Record<string, string>) =>
   Effect.gen(function* () {
     const { environment, registerApp } = yield* FakeIms.FakeIms
@@ -22,7 +22,7 @@ const secrets = (variables: Record<string, string>) =>
 
 describe("examples/secrets", () => {
   it.live.each([{}, { ITWIN_SECRETS: "static" }, { ITWIN_SECRETS: "environment" }])(
-    "says who it is with %j",
+    "prints the user when the secrets example runs with %j",
     (chosen) =>
       Effect.gen(function* () {
         const { code, stdout, stderr } = yield* secrets(chosen)
@@ -42,7 +42,7 @@ describe("examples/secrets", () => {
       },
       "ITWIN_KEY_VAULT_CREDENTIAL"
     ]
-  ] as const)("names what is missing from %j", ([chosen, variable]) =>
+  ] as const)("names what is missing when the secrets example runs with %j", ([chosen, variable]) =>
     Effect.gen(function* () {
       const { code, stdout, stderr } = yield* secrets(chosen)
       assert.strictEqual(code, 1)

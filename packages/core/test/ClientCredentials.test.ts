@@ -6,7 +6,7 @@ const secret = "fake-secret-a+b/c="
 
 const decode = Schema.decodeUnknownResult(ClientCredentials.ClientCredentials)
 
-/** What each of the three ways to a secret says of the text: empty if it is accepted. */
+/** What each of the three decoders says about the text; empty if it accepts the text. */
 const problemsOf = (text: string): ReadonlyArray<string> => [
   Result.match(decode({ clientId: "service-1", clientSecret: text }), {
     onSuccess: () => "",
@@ -24,7 +24,7 @@ const problemsOf = (text: string): ReadonlyArray<string> => [
 
 describe("ClientCredentials", () => {
   it.effect.prop(
-    "accepts 1 to 1,024 characters of VSCHAR",
+    "accepts a client secret when it has 1 to 1,024 characters of VSCHAR",
     [Schema.String.check(Schema.isPattern(/^[\x21-\x7E]{1,1024}$/))],
     ([text]) =>
       Effect.sync(() => {
@@ -40,7 +40,7 @@ describe("ClientCredentials", () => {
     ["contains a control character", `${secret}\x7f`, "another character"],
     ["is UTF-16", [...secret].join("\0"), "is UTF-16 text"],
     ["begins with a byte order mark", `\uFEFF${secret}`, "is UTF-16 text"]
-  ])("fails without quoting the secret when it %s", ([, text, problem]) =>
+  ])("fails without quoting the client secret when that %s", ([, text, problem]) =>
     Effect.sync(() => {
       const [decoded = "", fromText = "", made = ""] = problemsOf(text)
       assert.include(decoded, problem)
@@ -50,7 +50,7 @@ describe("ClientCredentials", () => {
     })
   )
 
-  it.effect("drops one trailing newline of a text, and fails for other white space around it", () =>
+  it.effect("drops one trailing newline of a text, and fails when there is other white space around it", () =>
     Effect.sync(() => {
       const read = (text: string) =>
         Result.map(ClientCredentials.clientSecretFromText(Redacted.make(text)), Redacted.value)
@@ -65,7 +65,7 @@ describe("ClientCredentials", () => {
     })
   )
 
-  it.effect("fails without quoting the client id when it is not one, such as the secret", () =>
+  it.effect("fails without quoting the text when it is not a client id", () =>
     Effect.sync(() => {
       const expected = "The value is not a client id. Are the id and the secret swapped?"
       assert.deepStrictEqual(ClientCredentials.clientIdFromText(secret), Result.fail(expected))

@@ -7,7 +7,7 @@ const custom = (tokenEndpoint: string) => Environment.custom({ tokenEndpoint, ap
 const load = (variables: Record<string, string>) => Environment.config.parse(ConfigProvider.fromEnvRecord(variables))
 
 describe("Environment", () => {
-  it.effect("is production unless provided", () =>
+  it.effect("returns production when no environment is provided", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* Environment.Environment, Environment.production)
       assert.strictEqual(
@@ -23,7 +23,7 @@ describe("Environment", () => {
     "http://127.8.9.10/connect/token",
     "http://[::1]:1/connect/token",
     "http://localhost/connect/token"
-  ])("accepts %s", (url) => {
+  ])("accepts the token endpoint %s", (url) => {
     assert.strictEqual(custom(url).tokenEndpoint, url)
   })
 
@@ -41,12 +41,12 @@ describe("Environment", () => {
     ["https://:word@ims.example.com/x", "user info"],
     ["https://ims.example.com/x?a=b", "query"],
     ["https://ims.example.com/x#f", "fragment"]
-  ])("refuses %j and says why", (url, why) => {
+  ])("rejects the token endpoint %j, and says why", (url, why) => {
     assert.throws(() => custom(url), new RegExp(why))
     assert.throws(() => custom(url), /tokenEndpoint/)
   })
 
-  it("drops the trailing slash of the API, so that paths can be appended", () => {
+  it("drops the trailing slash of the API's URL", () => {
     const { apiBaseUrl } = Environment.custom({
       tokenEndpoint: "https://ims.example.com/t",
       apiBaseUrl: "https://api.example.com/v1//"
@@ -54,7 +54,7 @@ describe("Environment", () => {
     assert.strictEqual(apiBaseUrl, "https://api.example.com/v1")
   })
 
-  it("permits http elsewhere only by a key that no JSON can hold", () => {
+  it("permits http to other hosts when the option has the symbol as its key", () => {
     const options = { tokenEndpoint: "http://ims.internal/t", apiBaseUrl: "http://api.internal" }
     assert.throws(() => Environment.custom(options))
     assert.throws(() => Environment.custom(JSON.parse(JSON.stringify({ ...options, allowInsecureHttp: true }))))
@@ -62,7 +62,7 @@ describe("Environment", () => {
     assert.strictEqual(environment.tokenEndpoint, options.tokenEndpoint)
   })
 
-  it.effect("checks an environment that was put together by hand where it is read", () =>
+  it.effect("fails when an environment that breaks the rules is read", () =>
     Effect.gen(function* () {
       const read = (environment: Environment.Environment) =>
         Effect.exit(Effect.provide(Environment.current, Environment.layer(environment)))
@@ -77,7 +77,7 @@ describe("Environment", () => {
   )
 
   describe("config", () => {
-    it.effect("reads a name, a pair of URLs, or nothing", () =>
+    it.effect("returns the environment when the variables have a name, two URLs, or nothing", () =>
       Effect.gen(function* () {
         assert.strictEqual(yield* load({}), Environment.production)
         assert.strictEqual(yield* load({ ITWIN_ENVIRONMENT: "" }), Environment.production)
@@ -100,7 +100,7 @@ describe("Environment", () => {
         "not both"
       ],
       [{ ITWIN_TOKEN_ENDPOINT: "http://a.example/t", ITWIN_API_URL: "https://a.example" }, "https URL"]
-    ] as const)("refuses %j", ([variables, why]) =>
+    ] as const)("fails with a ConfigError when the variables are %j", ([variables, why]) =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(load(variables))
         assert.instanceOf(error, Config.ConfigError)

@@ -16,14 +16,14 @@ describe.each<readonly [string, Layer.Layer<HttpClient.HttpClient>]>([
   ["fetch", FetchHttpClient.layer],
   ["undici", NodeHttpClient.layerUndici],
   ["node:http", NodeHttpClient.layerNodeHttp]
-])("an API's error over %s", (_name, client) => {
+])("an API error over %s", (_name, client) => {
   it.live.each<readonly [string, (response: HttpClientResponse.HttpClientResponse) => Effect.Effect<unknown, unknown>]>(
     [
       ["is not read yet", () => Effect.void],
       ["was read as text", (response) => response.text],
       ["was read as JSON", (response) => response.json]
     ]
-  )("tells code and message when its body %s", ([_when, read]) =>
+  )("contains code and message of the API error when its body %s", ([_when, read]) =>
     Effect.gen(function* () {
       const { url } = yield* forbidden
       const response = yield* HttpClient.get(url)

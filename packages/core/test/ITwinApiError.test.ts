@@ -25,7 +25,7 @@ describe("ITwinApiError", () => {
     [429, true],
     [500, true],
     [503, true]
-  ] as const)("is retryable by the status when that is %d: %s", ([status, isRetryable]) =>
+  ] as const)("is retryable as the status says when that is %d: %s", ([status, isRetryable]) =>
     Effect.gen(function* () {
       const error = yield* errorOf(status, {}, { "retry-after": "9" })
       assert.strictEqual(error.isRetryable, isRetryable)
@@ -43,7 +43,7 @@ describe("ITwinApiError", () => {
     ["Thu, 01 Jan 1970 00:00:01 GMT", Duration.zero],
     ["soon", undefined],
     [undefined, undefined]
-  ])("asks to wait at most a day when Retry-After is %s", ([header, retryAfter]) =>
+  ])("has a retryAfter of at most a day when Retry-After is %s", ([header, retryAfter]) =>
     Effect.gen(function* () {
       yield* TestClock.adjust("1 minute")
       for (const status of [429, 503]) {
@@ -54,7 +54,7 @@ describe("ITwinApiError", () => {
     })
   )
 
-  it("is recognized by its guard when it is one, and not otherwise", () => {
+  it("isITwinApiError returns true only when the value is an ITwinApiError", () => {
     const reason = new ITwinApiError.NotFound({})
     const error = new ITwinApiError.ITwinApiError({
       reason,
@@ -68,7 +68,7 @@ describe("ITwinApiError", () => {
     }
   })
 
-  it.effect("names three details at most, and the number of the rest", () =>
+  it.effect("shows three details at most, and the number of the rest, in the message of an API error", () =>
     Effect.gen(function* () {
       const details = ["name", "email", "phone", "city", "country"].map((target, n) => ({
         code: "Missing",
@@ -79,12 +79,13 @@ describe("ITwinApiError", () => {
       assert.strictEqual(
         error.message,
         "The API rejected the content of the request (InvalidRequest: No; name: Problem 1; email: Problem 2; " +
-          "phone: Problem 3; and 2 more). Correct these fields. (GET https://api.bentley.com/x, status 422)"
+          "phone: Problem 3; and 2 more). Correct these fields. (GET https://api.bentley.com/x, status 422) " +
+          "See docs/errors.md#api-unprocessable"
       )
     })
   )
 
-  it.effect.each([403, 404])("names the e-mail to invite when an API of ITwinHttpClient returns %d", (status) => {
+  it.effect.each([403, 404])("names the e-mail to invite when the API returns %d", (status) => {
     const script = scripted(tokenAnswer(), json({ error: { code: "X", message: "No." } }, { status }))
     return Effect.gen(function* () {
       const api = yield* ITwinHttpClient.ITwinHttpClient
@@ -95,7 +96,7 @@ describe("ITwinApiError", () => {
     )
   })
 
-  it.effect("mentions support only when there is a correlation id", () =>
+  it.effect("mentions support only when an API error has a correlation id", () =>
     Effect.gen(function* () {
       const id = "9b2f1c1e-3f43-4f0e-8f0d-0d3c2d1f7c11"
       assert.notInclude((yield* errorOf(418, {})).message, "support")
@@ -106,7 +107,7 @@ describe("ITwinApiError", () => {
 
 const request = HttpClientRequest.get("https://api.bentley.com/itwins?$top=1")
 
-/** A response that says that it came from there. */
+/** A response with this URL. */
 const from = (response: Response, url = "https://api.bentley.com/itwins") =>
   HttpClientResponse.fromWeb(request, Object.defineProperty(response, "url", { value: url }))
 
@@ -118,7 +119,7 @@ const decode = <A>(schema: Schema.Codec<A, unknown>, response: Response) =>
   )
 
 describe("an error of an API", () => {
-  it.effect("has the URL of the caller, not that of a redirect", () =>
+  it.effect("has the URL of the caller's request when an API error follows a redirect", () =>
     Effect.gen(function* () {
       const redirected = from(Response.json({}, { status: 404 }), "https://elsewhere.example/zz9QkA8x")
       const error = yield* Effect.flip(ITwinApiError.fromResponse(redirected))
@@ -127,7 +128,7 @@ describe("an error of an API", () => {
     })
   )
 
-  it.effect("names the key that does not match, and `unknown` for one that may be a secret", () =>
+  it.effect("names the key that does not match, and shows `unknown` when that may be a secret", () =>
     Effect.gen(function* () {
       const names = Schema.Record(Schema.String, Schema.String)
       assert.strictEqual(yield* decode(names, Response.json({ size: 1 })), 'Expected string at ["size"]')
@@ -135,7 +136,7 @@ describe("an error of an API", () => {
     })
   )
 
-  it.effect("does not show what a schema's message quotes of the response if it may be a secret", () =>
+  it.effect("hides what a decoding error quotes of the response when that may be a secret", () =>
     Effect.gen(function* () {
       const strict = Schema.String.check(Schema.makeFilter((value) => `Expected no ${value}`))
       assert.strictEqual(yield* decode(strict, Response.json("words")), "Expected no words")
@@ -143,7 +144,7 @@ describe("an error of an API", () => {
     })
   )
 
-  it.effect("shows a code completely or as `unknown`, and of texts what looks like words", () =>
+  it.effect("shows a code completely or as `unknown`, and only those words of a text that can't be a secret", () =>
     Effect.gen(function* () {
       const entry = { code: "zz9QkA8x", message: "Not zz9QkA8x, sorry", target: "displayName" }
       const { reason } = yield* ITwinApiError.fromResponse(

@@ -1,4 +1,4 @@
-// What the program sees when the HttpClient that it gave throws, and what spans tell of an API call.
+// What an API call shows when the program's HttpClient throws, and what its span contains.
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { ITwin, ITwinApiError, ITwinHttpClient, SecretProvider, TokenError } from "@effect-itwin/core"
@@ -20,7 +20,7 @@ const get = Effect.flatMap(ITwinHttpClient.ITwinHttpClient, (client) => client.g
 
 const isTokenRequest = (request: HttpClientRequest.HttpClientRequest) => request.url.includes("connect/token")
 
-/** Every string of a value that a program can print. */
+/** Returns every string of a value that a program can print. */
 const printed = (value: unknown): string =>
   [
     inspect(value, { depth: Number.POSITIVE_INFINITY, showHidden: true }),
@@ -38,7 +38,7 @@ class Broken extends Error {
   }
 }
 
-/** Clients that break with the request, each in another way, once there is a token. */
+/** Clients that throw or die with the request that contains the token, each in another way. */
 const breaking: ReadonlyArray<readonly [string, string, (client: HttpClient.HttpClient) => HttpClient.HttpClient]> = [
   [
     "dies with the request",
@@ -112,7 +112,7 @@ const breaking: ReadonlyArray<readonly [string, string, (client: HttpClient.Http
   ]
 ]
 
-/** Keeps the spans of a program, with what they end with. */
+/** Records the spans of a program, with their exits. */
 const makeTracer = () => {
   const spans: Array<Tracer.Span> = []
   const tracer = Tracer.make({
@@ -130,21 +130,24 @@ const makeTracer = () => {
 }
 
 describe("a given HttpClient", () => {
-  it.effect.each(breaking)("fails the call with a Defect that shows nothing when it %s", ([_how, errorName, wrap]) => {
-    const { exits, spans, tracer } = makeTracer()
-    return Effect.gen(function* () {
-      for (const _ of [1, 2]) {
-        const exit = yield* Effect.exit(get)
-        const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-        assert.isTrue(TokenError.isTokenError(error))
-        assert.deepInclude(error?.reason, { _tag: "Defect", module: "HttpClient", errorName })
-        assert.isFalse(TokenError.isTokenError(error) && error.isRetryable)
-        for (const text of [printed(exit), printed(spans), printed(exits())]) assert.notInclude(text, token)
-      }
-    }).pipe(Effect.provide(over(wrap(answering(json({})).client))), Effect.provideService(Tracer.Tracer, tracer))
-  })
+  it.effect.each(breaking)(
+    "fails the API call with a Defect that shows nothing when the given client %s",
+    ([_how, errorName, wrap]) => {
+      const { exits, spans, tracer } = makeTracer()
+      return Effect.gen(function* () {
+        for (const _ of [1, 2]) {
+          const exit = yield* Effect.exit(get)
+          const error = Option.getOrUndefined(Exit.findErrorOption(exit))
+          assert.isTrue(TokenError.isTokenError(error))
+          assert.deepInclude(error?.reason, { _tag: "Defect", module: "HttpClient", errorName })
+          assert.isFalse(TokenError.isTokenError(error) && error.isRetryable)
+          for (const text of [printed(exit), printed(spans), printed(exits())]) assert.notInclude(text, token)
+        }
+      }).pipe(Effect.provide(over(wrap(answering(json({})).client))), Effect.provideService(Tracer.Tracer, tracer))
+    }
+  )
 
-  it.effect("fails the reading of a body, and shows nothing, when the body dies with the token", () => {
+  it.effect("fails reading a body, and shows nothing, when the body dies with the token", () => {
     const defect = new Error(`Bearer ${token}`)
     const script = answering(json({}))
     const dying = HttpClient.transformResponse(
@@ -171,7 +174,7 @@ describe("a given HttpClient", () => {
     }).pipe(Effect.provide(over(dying)))
   })
 
-  it.effect("fails the call without its own words when they quote the token", () => {
+  it.effect("fails the API call without the text of the given client's error when that quotes the token", () => {
     const script = answering(() =>
       Effect.fail(
         new HttpClientError.HttpClientError({
@@ -190,7 +193,7 @@ describe("a given HttpClient", () => {
     }).pipe(Effect.provide(over(script.client)))
   })
 
-  it.effect("reads a body that is not JSON without quoting it", () => {
+  it.effect("fails without quoting the body when a response is not JSON", () => {
     const script = answering(() => new Response(token))
     return Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.flatMap(get, (response) => response.json))
@@ -209,7 +212,7 @@ describe("the span of an API call", () => {
     ["503", echo(503), { "http.response.status_code": 503, "error.type": "503" }, Exit.fail("503")],
     ["a defect", () => Effect.die(new Error(token)), { "error.type": "Defect" }, Exit.fail("Defect")]
   ])(
-    "tells the status or the kind of failure, and nothing else, when the outcome is %s",
+    "ends the span with the status or the kind of failure, and nothing else, when the outcome is %s",
     ([_what, step, attributes, end]) => {
       const { exits, spans, tracer } = makeTracer()
       const script = answering(step)
@@ -232,7 +235,7 @@ describe("the span of an API call", () => {
     }
   )
 
-  it.effect("shows no token when an OTLP exporter sends it", () => {
+  it.effect("shows no token when an OTLP exporter sends the span of an API call", () => {
     const bodies: Array<string> = []
     const collector = HttpClient.make((request, _url) =>
       Effect.sync(() => {
@@ -259,7 +262,7 @@ describe("the span of an API call", () => {
   })
 
   it.effect(
-    "changes nothing when the tracer throws after the call, and fails it with a Defect when it throws before",
+    "returns the response when the tracer throws after the API call, and fails with Defect when it throws before",
     () => {
       const script = answering(json({}))
       let when: "span" | "end" = "end"

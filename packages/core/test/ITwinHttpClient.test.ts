@@ -17,7 +17,7 @@ import { credentials, json, type Step, scripted, tokenAnswer } from "./support.t
 
 const token = "fake.token"
 
-/** A client over a script that answers the token request first. */
+/** A client over a script whose first response is a token. */
 const over = (script: ReturnType<typeof scripted>, options: ITwinHttpClient.Options = {}) =>
   ITwin.layerWith(options).pipe(Layer.provide([script.layer, SecretProvider.layerStatic(credentials)]))
 
@@ -47,7 +47,7 @@ describe("ITwinHttpClient", () => {
     "HTTPS://EVIL.example/x",
     "data:text/plain,x",
     "file:///etc/passwd"
-  ])("fails before a byte is sent when the URL is %s", (url) => {
+  ])("fails before a byte is sent when the URL of an API call is %s", (url) => {
     const script = answering(json({}))
     return Effect.gen(function* () {
       const error = yield* Effect.flip(get(url))
@@ -58,7 +58,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("sends a path that looks like another host to the API", () => {
+  it.effect("sends a path to the API when it looks like another host", () => {
     const script = answering(json({}))
     return Effect.gen(function* () {
       yield* get("//evil.example/x")
@@ -66,7 +66,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("sends the token to an origin when the options list it", () => {
+  it.effect("sends the token to another origin when the options list that", () => {
     const script = answering(json({}))
     return Effect.gen(function* () {
       yield* get("https://files.example.com/a")
@@ -99,7 +99,7 @@ describe("ITwinHttpClient", () => {
     })
   )
 
-  it.effect("shows the token in no response and no error when it is inspected in any way", () => {
+  it.effect("shows the token in no response and no error when these are inspected in any way", () => {
     const dead: Step = () =>
       Effect.fail(
         new HttpClientError.HttpClientError({
@@ -169,7 +169,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("returns the text and the bytes of a response as the given client does", () => {
+  it.effect("returns the same text and bytes of a response as the given client", () => {
     const script = answering(json({ a: 1 }))
     return Effect.gen(function* () {
       const client = yield* ITwinHttpClient.ITwinHttpClient
@@ -189,7 +189,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("keeps fetch and its options when they were provided to FetchHttpClient.layer alone", () => {
+  it.effect("keeps fetch and its options when they are provided to FetchHttpClient.layer only", () => {
     const calls: Array<unknown> = []
     const fetch: typeof globalThis.fetch = (url, init) => {
       calls.push([init?.cache, init?.redirect])
@@ -218,14 +218,14 @@ describe("ITwinHttpClient", () => {
     "localhost:3000",
     "https://files.example.com/a",
     "data:"
-  ])("fails to build when %s is listed as an origin", (origin) =>
+  ])("fails to build the client when %s is listed as an origin", (origin) =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.provide(get("/x"), over(answering(json({})), { origins: [origin] })))
       assert.include(String(exit), "Expected")
     })
   )
 
-  it.effect("fails when the URL is a blob: of an allowed origin", () => {
+  it.effect("fails an API call when the URL is a blob: of an allowed origin", () => {
     const script = answering(json({}))
     return Effect.gen(function* () {
       const error = yield* Effect.flip(get("blob:https://api.bentley.com/0-1"))
@@ -233,7 +233,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("requests a token for the scopes of its options", () => {
+  it.effect("requests a token for the scopes that the client's options name", () => {
     const script = answering(json({}))
     return Effect.gen(function* () {
       yield* get("/x")
@@ -242,7 +242,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script, { scopes: Scopes.make("users:read") })))
   })
 
-  it.effect("uses the API of its cache's environment when another one is provided to it alone", () => {
+  it.effect("uses the API of the cache's environment when another one is provided to the client only", () => {
     const script = answering(json({}))
     const cache = TokenCache.layer.pipe(Layer.provide(SecretProvider.layerStatic(credentials)))
     return Effect.gen(function* () {
@@ -259,7 +259,7 @@ describe("ITwinHttpClient", () => {
     )
   })
 
-  it.effect("fails with the TokenError when there is no token", () => {
+  it.effect("fails an API call with the TokenError when there is no token", () => {
     const script = scripted(json({ error: "invalid_client" }, { status: 401 }))
     return Effect.gen(function* () {
       const tag = yield* get("/x").pipe(
@@ -269,7 +269,7 @@ describe("ITwinHttpClient", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("uses the API of the cache's environment", () => {
+  it.effect("sends API calls to the API of the cache's environment", () => {
     const script = answering(json({}))
     return Effect.gen(function* () {
       yield* get("/x")
@@ -293,7 +293,7 @@ describe("Users.me", () => {
     }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest({ app: { name: "Quick Start" } })))))
   )
 
-  it.effect("returns a user when only the id is there, and reads seven fractional digits", () => {
+  it.effect("returns a user when the response has only an id, and reads seven fractional digits of a date", () => {
     const script = answering(
       json({ user: { id: "1", createdDateTime: "2021-08-27T10:19:07.2510000Z", unknown: 1 } }),
       json({ user: { id: "2" } })
@@ -327,7 +327,7 @@ describe("Users.me", () => {
     [200, { user: {} }, "Unexpected", "id"],
     [200, "", "Unexpected", "status 200"],
     [204, "", "Unexpected", "status 204"]
-  ])("fails by the status when the API returns %d with %j: %s", ([status, body, tag, text]) => {
+  ])("fails with the reason of the status when the API returns %d with %j: %s", ([status, body, tag, text]) => {
     const script = answering(
       () =>
         new Response(status === 204 ? null : typeof body === "string" ? body : JSON.stringify(body), {
@@ -348,7 +348,7 @@ describe("Users.me", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("quotes neither the token, nor control characters, nor a complete response", () => {
+  it.effect("quotes neither the token, nor control characters, nor a complete response in an API error", () => {
     const said = `Invalid JWT: ${token}\u001b[31m ${"x".repeat(9999)}`
     const headers = { "x-correlation-id": `${token}${"y".repeat(999)}` }
     const script = answering(
@@ -369,39 +369,42 @@ describe("Users.me", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("fails by the status when the body of an error is too large, and does not read the rest", () => {
-    let bytes = 0
-    let cancelled = 0
-    const said = new TextEncoder().encode('{"error":{"code":"x","message":"y"}}'.padEnd(1024))
-    const tooLong = () =>
-      new Response(
-        new ReadableStream({
-          pull: (controller) => {
-            bytes += said.length
-            controller.enqueue(said)
-            if (bytes === 1024 * 1024) controller.close()
-          },
-          cancel: () => {
-            cancelled++
-          }
-        }),
-        { status: 404 }
-      )
-    return Effect.gen(function* () {
-      const bare = HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.bentley.com/users/me"), tooLong())
-      for (const failing of [Users.me, ITwinApiError.fromResponse(bare)]) {
-        bytes = 0
-        const error = yield* Effect.flip(failing)
-        assert.instanceOf(error, ITwinApiError.ITwinApiError)
-        assert.strictEqual(error.reason._tag, "NotFound")
-        assert.isUndefined(error.reason.code)
-        assert.isBelow(bytes, 300 * 1024)
-      }
-      assert.strictEqual(cancelled, 2)
-    }).pipe(Effect.provide(over(answering(tooLong))))
-  })
+  it.effect(
+    "fails with the reason of the status when the body of an API error is too large, and does not read the rest",
+    () => {
+      let bytes = 0
+      let cancelled = 0
+      const said = new TextEncoder().encode('{"error":{"code":"x","message":"y"}}'.padEnd(1024))
+      const tooLong = () =>
+        new Response(
+          new ReadableStream({
+            pull: (controller) => {
+              bytes += said.length
+              controller.enqueue(said)
+              if (bytes === 1024 * 1024) controller.close()
+            },
+            cancel: () => {
+              cancelled++
+            }
+          }),
+          { status: 404 }
+        )
+      return Effect.gen(function* () {
+        const bare = HttpClientResponse.fromWeb(HttpClientRequest.get("https://api.bentley.com/users/me"), tooLong())
+        for (const failing of [Users.me, ITwinApiError.fromResponse(bare)]) {
+          bytes = 0
+          const error = yield* Effect.flip(failing)
+          assert.instanceOf(error, ITwinApiError.ITwinApiError)
+          assert.strictEqual(error.reason._tag, "NotFound")
+          assert.isUndefined(error.reason.code)
+          assert.isBelow(bytes, 300 * 1024)
+        }
+        assert.strictEqual(cancelled, 2)
+      }).pipe(Effect.provide(over(answering(tooLong))))
+    }
+  )
 
-  it.effect("quotes a response when its body was read before, for example for a log", () => {
+  it.effect("quotes the response in an API error when its body was read before", () => {
     const body = { error: { code: "Quoted", message: "y" } }
     return Effect.gen(function* () {
       const answer = Response.json(body, { status: 404 })
@@ -414,7 +417,7 @@ describe("Users.me", () => {
     }).pipe(Effect.provide(over(answering(json(body, { status: 404 })))))
   })
 
-  it.effect("returns a user when the date can't be read, and shows no query in an error", () => {
+  it.effect("returns a user when the date is not readable, and shows no query in an error", () => {
     const script = answering(json({ user: { id: "1", createdDateTime: "" } }), json({}, { status: 404 }))
     return Effect.gen(function* () {
       assert.deepStrictEqual({ ...(yield* Users.me) }, { id: "1" })

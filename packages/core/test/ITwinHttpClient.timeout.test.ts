@@ -8,7 +8,7 @@ import { credentials } from "./support.ts"
 
 type Response = HttpClientResponse.HttpClientResponse
 
-/** A client over what answers the API's requests; token requests are answered at once. */
+/** A client over a handler of API requests. Token requests succeed at once. */
 const over = (
   respond: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<Response>,
   options: ITwinHttpClient.Options = {}
@@ -42,7 +42,7 @@ const chunk = new TextEncoder().encode("x".repeat(1000))
 const streaming = (body: Stream.Stream<Uint8Array>, status = 200) =>
   over((request) => Effect.succeed(respondWith(request, HttpServerResponse.stream(body, { status }))))
 
-/** Whether a fiber has ended, and with which message. */
+/** Returns the message with which a fiber ended, if it has ended. */
 const poll = <A, E>(fiber: Fiber.Fiber<A, E>) =>
   Effect.sync(() => {
     const exit = fiber.pollUnsafe()
@@ -51,7 +51,7 @@ const poll = <A, E>(fiber: Fiber.Fiber<A, E>) =>
   })
 
 describe("the time limit of an API call", () => {
-  it.effect("fails the call after 60 s when there is no response, each time", () =>
+  it.effect("fails an API call after 60 s, each time, when there is no response", () =>
     Effect.gen(function* () {
       for (const _ of [1, 2]) {
         const fiber = yield* Effect.forkChild(get)
@@ -69,11 +69,11 @@ describe("the time limit of an API call", () => {
     }).pipe(Effect.provide(over(() => Effect.never)))
   )
 
-  it.effect("fails the call when the given client can't be interrupted", () =>
+  it.effect("fails an API call after 60 s when the given client can't be interrupted", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(get)
       yield* TestClock.adjust("60 seconds")
-      assert.include(yield* poll(fiber), "no response for 60 s")
+      assert.include(yield* poll(fiber), "no response for 1 min")
     }).pipe(Effect.provide(over(() => Effect.uninterruptible(Effect.never))))
   )
 
@@ -84,7 +84,7 @@ describe("the time limit of an API call", () => {
     ["urlParamsBody", (response) => response.urlParamsBody],
     ["formData", (response) => response.formData],
     ["stream", (response) => Stream.runDrain(response.stream)]
-  ])("fails the reading of %s 60 s after the last part of the body", ([_name, read]) => {
+  ])("fails reading %s 60 s after the last part of the body", ([_name, read]) => {
     const parts = Stream.make(chunk).pipe(
       Stream.concat(Stream.fromEffect(Effect.as(Effect.sleep("50 seconds"), chunk)))
     )
@@ -94,11 +94,11 @@ describe("the time limit of an API call", () => {
       assert.strictEqual(yield* poll(fiber), "running")
       yield* TestClock.adjust("1 seconds")
       const error = yield* Effect.flip(Fiber.join(fiber))
-      assert.include(String(error), "Transport: the API sent nothing of the rest of its response for 60 s")
+      assert.include(String(error), "Transport: the API sent no further part of its response for 1 min")
     }).pipe(Effect.provide(streaming(Stream.concat(parts, Stream.never))))
   })
 
-  it.effect("returns a body that takes an hour when it keeps flowing", () =>
+  it.effect("returns a body when it takes an hour but makes progress", () =>
     Effect.gen(function* () {
       const fiber = yield* Effect.forkChild(Effect.flatMap(get, (response) => response.arrayBuffer))
       yield* TestClock.adjust("1 hour")
@@ -115,7 +115,7 @@ describe("the time limit of an API call", () => {
     )
   )
 
-  it.effect("returns a body when its reader is slower than the limit", () =>
+  it.effect("returns a body when its reader is slower than the time limit", () =>
     Effect.gen(function* () {
       const response = yield* get
       let bytes = 0
@@ -136,7 +136,7 @@ describe("the time limit of an API call", () => {
     }).pipe(Effect.provide(streaming(Stream.make(chunk, chunk, chunk).pipe(Stream.rechunk(1)))))
   )
 
-  it.effect("does not cut the upload of a stream when the API takes it, and does when it stops taking it", () => {
+  it.effect("does not cut off an upload while the API reads it, and does when the API stops reading", () => {
     const upload = Stream.fromSchedule(Schedule.spaced("50 seconds")).pipe(
       Stream.take(10),
       Stream.map(() => chunk)
@@ -160,11 +160,11 @@ describe("the time limit of an API call", () => {
       stops = true
       const stopped = yield* Effect.forkChild(send)
       yield* TestClock.adjust("220 seconds")
-      assert.include(yield* poll(stopped), "no response for 60 s")
+      assert.include(yield* poll(stopped), "no response for 1 min")
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("is the option's, also none", () =>
+  it.effect("limits the silence of an API call to the timeout of the options, or not at all", () =>
     Effect.gen(function* () {
       const short = yield* Effect.forkChild(
         Effect.provide(
@@ -187,7 +187,7 @@ describe("the time limit of an API call", () => {
   )
 
   it.effect.each<Duration.Input>([0, -1, Number.NaN, "0 seconds"])(
-    "fails the build with a RangeError when it is %s",
+    "dies with a RangeError when the client is built with the timeout %s",
     (timeout) =>
       Effect.gen(function* () {
         const exit = yield* Effect.exit(
@@ -202,7 +202,7 @@ describe("the time limit of an API call", () => {
       })
   )
 
-  it.effect("releases the connection when a body stalls", () => {
+  it.effect("releases the connection when the body of an API response stalls", () => {
     let isReleased = false
     const body = Stream.ensuring(
       Stream.never,
@@ -220,16 +220,19 @@ describe("the time limit of an API call", () => {
 })
 
 describe("a body of 2 MiB", () => {
-  it.effect.each([200, 404, 500])("is read up to 256 KiB by Users.me when the status is %d", (status) => {
-    let bytes = 0
-    const large = Stream.map(Stream.take(Stream.forever(Stream.succeed(chunk)), 2048), (part) => {
-      bytes += part.byteLength
-      return part
-    })
-    return Effect.gen(function* () {
-      const error = yield* Effect.flip(Users.me)
-      assert.isTrue(ITwinApiError.isITwinApiError(error))
-      assert.isBelow(bytes, 300 * 1024)
-    }).pipe(Effect.provide(streaming(large, status)))
-  })
+  it.effect.each([200, 404, 500])(
+    "reads at most 256 KiB of a body of 2 MiB when Users.me gets the status %d",
+    (status) => {
+      let bytes = 0
+      const large = Stream.map(Stream.take(Stream.forever(Stream.succeed(chunk)), 2048), (part) => {
+        bytes += part.byteLength
+        return part
+      })
+      return Effect.gen(function* () {
+        const error = yield* Effect.flip(Users.me)
+        assert.isTrue(ITwinApiError.isITwinApiError(error))
+        assert.isBelow(bytes, 300 * 1024)
+      }).pipe(Effect.provide(streaming(large, status)))
+    }
+  )
 })

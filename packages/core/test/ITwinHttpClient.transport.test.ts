@@ -1,4 +1,4 @@
-// Where an API call goes and by which transport: redirects, the Host header, and options of fetch and undici.
+// The destination and the transport of an API call: redirects, the Host header, and options of fetch and undici.
 import { assert, describe, it } from "@effect/vitest"
 import { ITwin, ITwinHttpClient, SecretProvider } from "@effect-itwin/core"
 import { Context, Effect, Layer, Stream } from "effect"
@@ -40,7 +40,7 @@ describe("a redirect of an API", () => {
     "data:text/plain,x",
     "http://[",
     ""
-  ])("is returned, and nothing is sent on, when it leads to %j", (location) => {
+  ])("returns the redirect of an API, and sends nothing further, when it leads to %j", (location) => {
     const script = scripted(tokenAnswer(), redirect(location, 307), redirect(location, 302))
     return Effect.gen(function* () {
       for (const status of [307, 302]) {
@@ -55,7 +55,7 @@ describe("a redirect of an API", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("is followed with the token when it leads to a listed origin", () => {
+  it.effect("follows the redirect of an API with the token when it leads to a listed origin", () => {
     const script = scripted(tokenAnswer(), redirect("/y?a=b%20c"), redirect(`${files}/z`), done)
     return Effect.gen(function* () {
       const response = yield* execute(HttpClientRequest.get("/x", { headers: { cookie: "a=b" } }))
@@ -81,19 +81,22 @@ describe("a redirect of an API", () => {
     [301, "PUT", "PUT", true],
     [307, "POST", "POST", true],
     [308, "PUT", "PUT", true]
-  ])("is followed by the method rules of fetch when %d answers a %s: %s", ([status, method, next, keepsBody]) => {
-    const script = scripted(tokenAnswer(), redirect("/y", status), done)
-    return Effect.gen(function* () {
-      yield* execute(withBody(method))
-      const sent = script.requests[2]
-      assert.strictEqual(sent?.method, next)
-      assert.strictEqual(sent?.body._tag, keepsBody ? "Uint8Array" : "Empty")
-      assert.strictEqual(sent?.headers["content-type"], keepsBody ? "application/json" : undefined)
-      assert.strictEqual(sent?.headers["content-encoding"], keepsBody ? "identity" : undefined)
-    }).pipe(Effect.provide(over(script)))
-  })
+  ])(
+    "follows a redirect by the method rules of fetch when %d is returned for %s: %s",
+    ([status, method, next, keepsBody]) => {
+      const script = scripted(tokenAnswer(), redirect("/y", status), done)
+      return Effect.gen(function* () {
+        yield* execute(withBody(method))
+        const sent = script.requests[2]
+        assert.strictEqual(sent?.method, next)
+        assert.strictEqual(sent?.body._tag, keepsBody ? "Uint8Array" : "Empty")
+        assert.strictEqual(sent?.headers["content-type"], keepsBody ? "application/json" : undefined)
+        assert.strictEqual(sent?.headers["content-encoding"], keepsBody ? "identity" : undefined)
+      }).pipe(Effect.provide(over(script)))
+    }
+  )
 
-  it.effect("is returned when the body is a stream that would be sent again", () => {
+  it.effect("returns the redirect of an API when the body is a stream that would be sent again", () => {
     const script = scripted(tokenAnswer(), redirect("/y", 307), redirect("/y", 303), done)
     return Effect.gen(function* () {
       const upload = HttpClientRequest.bodyStream(HttpClientRequest.post("/x"), Stream.succeed(bytes))
@@ -103,7 +106,7 @@ describe("a redirect of an API", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect("is returned when it is the eleventh in a row", () => {
+  it.effect("returns the redirect of an API when it is the eleventh in a row", () => {
     const script = scripted(tokenAnswer(), redirect("/x"))
     return Effect.gen(function* () {
       assert.strictEqual((yield* execute(HttpClientRequest.get("/x"))).status, 302)
@@ -111,15 +114,18 @@ describe("a redirect of an API", () => {
     }).pipe(Effect.provide(over(script)))
   })
 
-  it.effect.each([300, 304])("is not one when the status is %d", (status) => {
-    const script = scripted(tokenAnswer(), () => new Response(null, { status, headers: { location: "/y" } }))
-    return Effect.gen(function* () {
-      assert.strictEqual((yield* execute(HttpClientRequest.get("/x"))).status, status)
-      assert.strictEqual(script.requests.length, 2)
-    }).pipe(Effect.provide(over(script)))
-  })
+  it.effect.each([300, 304])(
+    "returns the response of an API when its status is %d, which is not a redirect",
+    (status) => {
+      const script = scripted(tokenAnswer(), () => new Response(null, { status, headers: { location: "/y" } }))
+      return Effect.gen(function* () {
+        assert.strictEqual((yield* execute(HttpClientRequest.get("/x"))).status, status)
+        assert.strictEqual(script.requests.length, 2)
+      }).pipe(Effect.provide(over(script)))
+    }
+  )
 
-  it.effect("lets go of the body of the redirect", () => {
+  it.effect("cancels the body of a redirect when it follows that", () => {
     let cancelled = 0
     const body = () => new ReadableStream({ cancel: () => void cancelled++ })
     const script = scripted(
@@ -134,7 +140,7 @@ describe("a redirect of an API", () => {
   })
 })
 
-/** A fetch that answers for IMS and the API, and keeps what the API was sent. */
+/** A fetch that returns responses of IMS and the API, and records the requests to the API. */
 const recordingFetch = () => {
   const sent: Array<RequestInit & { readonly names: ReadonlyArray<string> }> = []
   const fetch: typeof globalThis.fetch = (url, init) => {
@@ -148,7 +154,7 @@ const recordingFetch = () => {
 }
 
 describe("the Host header", () => {
-  it.effect("is not sent when a caller, a transformation or fetch options set it", () => {
+  it.effect("sends no Host header when a caller, a transformation or fetch options set it", () => {
     const { fetch, sent } = recordingFetch()
     const setHost = HttpClientRequest.setHeader("Host", "evil.example")
     const given = Layer.effect(
@@ -177,7 +183,7 @@ describe("the Host header", () => {
     }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provide([given, SecretProvider.layerStatic(credentials)]))))
   })
 
-  it.effect("is not sent when a caller sets it and the client is not fetch", () => {
+  it.effect("sends no Host header when a caller sets it and the client is not fetch", () => {
     const script = scripted(tokenAnswer(), done)
     return Effect.gen(function* () {
       yield* execute(HttpClientRequest.get("/x", { headers: { Host: "evil.example" } }))
@@ -187,7 +193,7 @@ describe("the Host header", () => {
 })
 
 describe("options of the transport", () => {
-  it.effect("are those of the layer when a caller provides others", () => {
+  it.effect("uses the transport options of the layer when a caller provides others", () => {
     const layer = recordingFetch()
     const caller = recordingFetch()
     return Effect.gen(function* () {
@@ -218,7 +224,7 @@ describe("options of the transport", () => {
     )
   })
 
-  // By the name that platform-node gives it: undici reads it from the context of each request.
+  // The name is that of platform-node: undici reads the options from the context of each request.
   const UndiciOptions = Context.Reference<string>("@effect/platform-node/NodeHttpClient/UndiciOptions", {
     defaultValue: () => "default"
   })
@@ -226,7 +232,7 @@ describe("options of the transport", () => {
   it.effect.each([
     ["provided to the layer", "layer"],
     ["provided to no layer", "default"]
-  ])("of undici are not the caller's when they are %s", ([_when, expected]) => {
+  ])("does not use the undici options of a caller when they are %s", ([_when, expected]) => {
     const seen: Array<string> = []
     const client = HttpClient.make((request, url, _signal, fiber) => {
       const isApi = url.origin === api

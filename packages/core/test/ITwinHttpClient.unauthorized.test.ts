@@ -1,4 +1,4 @@
-// What follows a 401 of an API: the token is replaced, and the request is sent once more if it can be.
+// After a 401 of an API, the token is replaced, and the request is sent once more if its body can be.
 
 import { assert, describe, it } from "@effect/vitest"
 import { ITwin, ITwinHttpClient, RetryPolicy, TokenCache, Users } from "@effect-itwin/core"
@@ -25,7 +25,7 @@ const me = Users.me.pipe(
   Effect.match({ onSuccess: () => "ok", onFailure: (error) => ("reason" in error ? error.reason._tag : "") })
 )
 
-/** The client over what answers each request, with the cache of the test. */
+/** The client over a handler of each request, with the cache of the test. */
 const apiOver = (
   respond: (request: HttpClientRequest.HttpClientRequest) => Response,
   options?: ITwinHttpClient.Options
@@ -41,7 +41,7 @@ const post = HttpClientRequest.post("/echo")
 const bytes = new TextEncoder().encode("a")
 
 describe("a 401 of an API", () => {
-  it.effect("is followed by a second request with another token, twice in a row", () =>
+  it.effect("sends the request again with another token when an API returns 401, twice in a row", () =>
     Effect.gen(function* () {
       yield* revoke
       yield* TestClock.adjust("30 seconds")
@@ -52,7 +52,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("costs one token request when many calls get it at once", () =>
+  it.effect("makes one token request when many calls get a 401 at once", () =>
     Effect.gen(function* () {
       yield* revoke
       yield* TestClock.adjust("30 seconds")
@@ -65,7 +65,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("keeps headers that no web response can have", () =>
+  it.effect("keeps headers that a web response can't have when an API returns 401", () =>
     Effect.gen(function* () {
       const odd = HttpClient.make((request) => {
         const response = HttpClientResponse.fromWeb(request, new Response("no", { status: 401 }))
@@ -79,7 +79,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("is returned when the token is younger than 30 s", () =>
+  it.effect("returns the 401 when the token is younger than 30 s", () =>
     Effect.gen(function* () {
       yield* revoke
       yield* TestClock.adjust("29 seconds")
@@ -88,7 +88,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("is returned when the new token is refused too, and costs no token request for 30 s", () =>
+  it.effect("returns the 401, and requests no token for 30 s, when the new token is rejected too", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* token
@@ -105,7 +105,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("is returned with its body when there is no new token, and the old one stays", () =>
+  it.effect("returns the 401 with its body, and keeps the old token, when there is no new one", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const old = yield* token
@@ -122,7 +122,7 @@ describe("a 401 of an API", () => {
   it.effect.each([
     { error: { code: "HeaderNotFound", message: "x" } },
     { error: { code: "Unauthorized", message: "x", details: [{ code: "UnknownClient", message: "x" }] } }
-  ])("is returned when no token cures it: %j", (body) =>
+  ])("returns the 401 when a new token does not help: %j", (body) =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* token
@@ -133,7 +133,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("is followed by a second request when the given client turns statuses into failures", () => {
+  it.effect("sends the request again after a 401 when the given client turns statuses into failures", () => {
     const strict = Layer.effect(HttpClient.HttpClient, Effect.map(HttpClient.HttpClient, HttpClient.filterStatusOk))
     const Strict = ITwin.layerWith({}).pipe(Layer.provide(strict), Layer.provideMerge(FakeIms.layerTest()))
     return Effect.gen(function* () {
@@ -148,7 +148,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(Strict))
   })
 
-  it.effect("keeps at most 256 KiB of its body when the body is large", () =>
+  it.effect("keeps at most 256 KiB of a body when a 401 has a large one", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("GET /users/me", Fault.once(Fault.respond({ status: 401, body: "x".repeat(300_000) })))
@@ -158,7 +158,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("is followed by a second request with the same body when the body is JSON", () =>
+  it.effect("sends the same body again after a 401 when the body is JSON", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const api = yield* ITwinHttpClient.ITwinHttpClient
@@ -184,7 +184,7 @@ describe("a 401 of an API", () => {
     ["its body is a stream", HttpClientRequest.bodyStream(post, Stream.succeed(bytes)), {}],
     ["its body is raw", HttpClientRequest.setBody(post, HttpBody.raw(bytes)), {}],
     ["retryUnauthorized is off", HttpClientRequest.get("/users/me"), { retryUnauthorized: false }]
-  ])("is returned without a second request, and the token is replaced, when %s", ([_when, request, options]) =>
+  ])("returns the 401 without a second request, and replaces the token, when %s", ([_when, request, options]) =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.addRoute("POST", "/echo", () => Effect.succeed(HttpServerResponse.empty({ status: 204 })))
@@ -201,7 +201,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App(options)))
   )
 
-  it.effect("does not wait for the new token when the request can't be sent again", () =>
+  it.effect("returns the 401 without waiting for a new token when the request can't be sent again", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const old = yield* token
@@ -223,7 +223,7 @@ describe("a 401 of an API", () => {
     ["stalls", stalled, 0],
     ["breaks off", broken, 0],
     ["is too large", () => "x".repeat(300_000), 256 * 1024]
-  ])("is a 401 when its body %s", ([_how, body, length]) =>
+  ])("returns the 401 when its body %s", ([_how, body, length]) =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const old = yield* cache.get()
@@ -244,7 +244,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("replaces the second token too when that one is refused and older than 30 s", () =>
+  it.effect("replaces the second token too when it is rejected and older than 30 s", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const first = yield* cache.get()
@@ -269,7 +269,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("costs no token when it is of another origin, to which the given client went by itself", () =>
+  it.effect("replaces no token when the 401 is of an origin to which the given client followed a redirect", () =>
     Effect.gen(function* () {
       const old = yield* token
       const elsewhere = HttpClient.make((request) => {
@@ -286,7 +286,7 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
-  it.effect("does not bring back a token when it was invalidated meanwhile", () =>
+  it.effect("does not restore a token when it was invalidated during the call", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const cache = yield* TokenCache.TokenCache

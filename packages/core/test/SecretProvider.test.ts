@@ -15,7 +15,7 @@ const environment = SecretProvider.layerStatic(credentials("service-environment"
 const about = { provider: "Vault", secretName: "itwin-secret" }
 
 describe("SecretProvider.layerOrElse", () => {
-  it.effect("does not ask the second while the first answers", () =>
+  it.effect("does not read the second provider when the first one returns credentials", () =>
     Effect.gen(function* () {
       const first = SecretProvider.layerStatic(credentials("service-vault"))
       const found = yield* Effect.provide(read, SecretProvider.layerOrElse(environment)(first))
@@ -24,7 +24,7 @@ describe("SecretProvider.layerOrElse", () => {
   )
 
   it.effect.each([new SecretProviderError.NotFound(about), new SecretProviderError.CredentialUnavailable(about)])(
-    "asks the second on $_tag",
+    "reads the second provider when the first one fails with $_tag",
     (reason) =>
       Effect.gen(function* () {
         const found = yield* Effect.provide(read, SecretProvider.layerOrElse(environment)(failing(reason)))
@@ -39,7 +39,7 @@ describe("SecretProvider.layerOrElse", () => {
     new SecretProviderError.Unavailable(about),
     new SecretProviderError.InvalidSecret(about),
     new SecretProviderError.Misconfigured(about)
-  ])("does not revive another secret on $_tag", (reason) =>
+  ])("does not read the second provider when the first one fails with $_tag", (reason) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(Effect.provide(read, SecretProvider.layerOrElse(environment)(failing(reason))))
       assert.strictEqual(error.reason._tag, reason._tag)
@@ -47,7 +47,7 @@ describe("SecretProvider.layerOrElse", () => {
     })
   )
 
-  it.effect("lets the user decide when", () =>
+  it.effect("reads the second provider for the reasons that `when` selects", () =>
     Effect.gen(function* () {
       const found = yield* Effect.provide(
         read,

@@ -1,4 +1,4 @@
-// Rule 6: the pause after a failed request, for whom it holds and what passes it.
+// The pause after a failed request: for which keys it holds, and what ignores it.
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -35,7 +35,7 @@ import {
 const both = cached({}, { app })
 const invalidRequest = oauth("invalid_request")
 
-/** Failures of every sort, of which each ends a request at once. */
+/** Failures of every kind. Each ends a request at once. */
 const faults: ReadonlyArray<readonly [string, Fault.Fault]> = [
   ["500", down],
   ["429", Fault.rateLimit()],
@@ -52,7 +52,7 @@ const faults: ReadonlyArray<readonly [string, Fault.Fault]> = [
 
 describe("a caller without a token", () => {
   it.effect.each(faults)(
-    "gets the same error at once, with nextAttemptIn, during the pause after %s",
+    "returns the same error at once, with nextAttemptIn, during the pause after %s",
     ([_name, fault]) =>
       Effect.gen(function* () {
         yield* script(Fault.always(fault))
@@ -68,7 +68,7 @@ describe("a caller without a token", () => {
       }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("gets the complete error, and the time that is left, when it is replayed", () =>
+  it.effect("returns the complete error, and the time that is left, when it is replayed", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(Fault.rateLimit(60, 503)))
       const error = yield* Effect.flip(get())
@@ -86,7 +86,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("causes requests after 1, 2, 4, 8, 10 and 10 s when IMS returns 500", () =>
+  it.effect("makes requests after 1, 2, 4, 8, 10 and 10 s when IMS returns 500 and there is no token", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(down))
       assertPauses(yield* pausesWhile(70, get()), [1, 2, 4, 8, 10, 10, 10])
@@ -98,14 +98,14 @@ describe("a caller without a token", () => {
     ["invalid_request", invalidRequest],
     ["429", Fault.rateLimit()],
     ["the page of a firewall", Fault.html(403, "Blocked")]
-  ])("causes requests after 1, 2, 4, 8, 16, 32, 60 and 60 s when IMS returns %s", ([_name, fault]) =>
+  ])("makes requests after 1, 2, 4, 8, 16, 32, 60 and 60 s when IMS returns %s", ([_name, fault]) =>
     Effect.gen(function* () {
       yield* script(Fault.always(fault))
       assertPauses(yield* pausesWhile(260, get()), [1, 2, 4, 8, 16, 32, 60, 60])
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("causes pauses of different lengths when they are jittered", () =>
+  it.effect("makes pauses of different lengths when they are jittered", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(down))
       const pauses = (yield* pausesWhile(200, get())).slice(4)
@@ -113,7 +113,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("causes three attempts in the first request and one in each later one when IMS returns 500", () =>
+  it.effect("makes three attempts in the first request and one in each later one when IMS returns 500", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(down))
       yield* during(2, Effect.flip(get()))
@@ -126,7 +126,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(byDefault()))
   )
 
-  it.effect("gets a token from a probe when IMS has recovered", () =>
+  it.effect("returns a token after a probe when IMS has recovered", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(down))
       yield* during(1, Effect.flip(get()))
@@ -137,7 +137,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(byDefault()))
   )
 
-  it.effect("causes one read of the secret and one request in a probe when IMS returns invalid_client", () => {
+  it.effect("reads the secret once and sends one request in a probe when IMS returns invalid_client", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
@@ -156,7 +156,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("waits for the pause that is doubled when the next request fails, and again when the third does", () =>
+  it.effect("doubles the pause when the next request fails, and again when the third fails", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(down))
       for (const length of [1, 2, 4]) {
@@ -170,7 +170,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("finds a pause of 1 s again after a success", () =>
+  it.effect("begins with a pause of 1 s again after a success", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       yield* script(Fault.times(invalidClient, 4))
@@ -187,7 +187,7 @@ describe("a caller without a token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("counts a failure once when it meets several keys at the same time", () =>
+  it.effect("counts a failure once when several keys fail at the same time", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(Fault.respond({ status: 401, body: { error: "invalid_client" } })))
       yield* Effect.all([get(a), get(b)].map(Effect.flip), { concurrency: "unbounded" })
@@ -198,22 +198,24 @@ describe("a caller without a token", () => {
 })
 
 describe("a caller with a usable token", () => {
-  it.effect.each(faults)("gets it, and causes one request for each pause, while IMS returns %s", ([_name, fault]) =>
-    Effect.gen(function* () {
-      const old = yield* get()
-      yield* script(Fault.always(fault))
-      yield* toSoft
-      for (let i = 0; i < 60; i++) {
-        assert.strictEqual(yield* get(), old)
-        yield* pass(10)
-      }
-      // More than the first one, and never two in one pause.
-      assert.isAtLeast(yield* requests, 3)
-      assert.isAtMost(yield* requests, 62)
-    }).pipe(Effect.provide(cached()))
+  it.effect.each(faults)(
+    "returns the usable token, and makes one request for each pause, while IMS returns %s",
+    ([_name, fault]) =>
+      Effect.gen(function* () {
+        const old = yield* get()
+        yield* script(Fault.always(fault))
+        yield* toSoft
+        for (let i = 0; i < 60; i++) {
+          assert.strictEqual(yield* get(), old)
+          yield* pass(10)
+        }
+        // More requests than the first one, and never two in one pause.
+        assert.isAtLeast(yield* requests, 3)
+        assert.isAtMost(yield* requests, 62)
+      }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("gets it, and no renewal begins, during the pause after the failure of another key", () =>
+  it.effect("returns the usable token, and starts no renewal, during the pause after the failure of another key", () =>
     Effect.gen(function* () {
       const old = yield* get(a)
       yield* toSoft
@@ -230,7 +232,7 @@ describe("a caller with a usable token", () => {
     }).pipe(Effect.provide(both))
   )
 
-  it.effect("gets a late one at once, without a request, during a pause", () =>
+  it.effect("returns a late token at once, without a request, during a pause", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* script(Fault.always(Fault.rateLimit(600)))
@@ -240,7 +242,7 @@ describe("a caller with a usable token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("gets a late one at once during a stated wait that is short", () =>
+  it.effect("returns a late token at once during a short stated wait", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* script(Fault.once(Fault.rateLimit(4, 503)))
@@ -251,7 +253,7 @@ describe("a caller with a usable token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("causes renewals after 1, 2, 4, 8, 10 and 10 s when IMS returns 500", () =>
+  it.effect("renews a usable token after 1, 2, 4, 8, 10 and 10 s when IMS returns 500", () =>
     Effect.gen(function* () {
       yield* get()
       yield* script(Fault.always(down))
@@ -260,7 +262,7 @@ describe("a caller with a usable token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("finds the pause to begin at the failure, not at the start of the request", () =>
+  it.effect("begins the pause at the failure, not at the start of the request, when a renewal fails", () =>
     Effect.gen(function* () {
       yield* get()
       yield* script(Fault.once(Fault.hang))
@@ -286,7 +288,7 @@ describe("the other keys", () => {
     ["502 with Retry-After", Fault.rateLimit(30, 502)],
     ["503 with Retry-After", Fault.rateLimit(30, 503)],
     ["504 with Retry-After", Fault.rateLimit(30, 504)]
-  ])("wait for the pause after %s", ([_name, fault]) =>
+  ])("delays the other keys during the pause after %s", ([_name, fault]) =>
     Effect.gen(function* () {
       yield* script(Fault.always(fault))
       const error = yield* Effect.flip(get(a))
@@ -304,7 +306,7 @@ describe("the other keys", () => {
     ["invalid_request", invalidRequest],
     ["a lost connection", Fault.reset],
     ["the page of a firewall", Fault.html(403, "Blocked")]
-  ])("do not wait for the pause after %s", ([_name, fault]) =>
+  ])("does not delay the other keys during the pause after %s", ([_name, fault]) =>
     Effect.gen(function* () {
       yield* script(Fault.once(fault))
       yield* Effect.flip(get(a))
@@ -314,7 +316,7 @@ describe("the other keys", () => {
     }).pipe(Effect.provide(both))
   )
 
-  it.effect("do not wait when the scopes of one key are not permitted, once and again", () =>
+  it.effect("does not delay the other keys when the scopes of one key are not permitted, twice in a row", () =>
     Effect.gen(function* () {
       const other = Scopes.make("other")
       for (let i = 0; i < 2; i++) {
@@ -327,7 +329,7 @@ describe("the other keys", () => {
     }).pipe(Effect.provide(both))
   )
 
-  it.effect("wait when the secret can't be read", () => {
+  it.effect("delays the other keys when the secret can't be read", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       backend.answer = () => Effect.fail(backendError("NotFound"))
@@ -337,12 +339,12 @@ describe("the other keys", () => {
       yield* pass(1.2)
       yield* Effect.flip(get(b))
       assert.strictEqual(backend.reads, 2)
-      // The second failure in a row, though of another key.
+      // The second failure in a row, although of another key.
       assert.isAtLeast(nextAttemptIn(yield* Effect.flip(get(a))) ?? 0, 2)
     }).pipe(Effect.provide(over(backend, {}, { app })))
   })
 
-  it.effect("are held when a request that was on its way succeeds after a stated wait began", () =>
+  it.effect("delays the other keys when a request succeeds that was in progress when a stated wait began", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("2 seconds")), Fault.once(Fault.rateLimit(60)))
       const slow = yield* Effect.forkChild(get(a), { startImmediately: true })
@@ -363,25 +365,27 @@ describe("a wait that a server stated", () => {
     [503, 900, 900],
     [503, 86_400, 900],
     [429, 86_400, 900]
-  ])("with status %i, of %i s is respected for %i s, and again when it is stated again", ([status, stated, held]) =>
-    Effect.gen(function* () {
-      yield* script(Fault.times(Fault.rateLimit(stated, status), 2))
-      for (let i = 1; i <= 2; i++) {
-        yield* Effect.flip(get())
-        const left = nextAttemptIn(yield* Effect.flip(get())) ?? 0
-        assert.isAtLeast(left, held)
-        assert.isAtMost(left, held * 1.2)
-        yield* pass(held - 6)
-        yield* Effect.flip(get())
-        yield* assertRequests(i)
-        yield* pass(held * 0.2 + 6)
-      }
-      yield* get()
-      yield* assertRequests(3)
-    }).pipe(Effect.provide(cached()))
+  ])(
+    "respects a wait stated with status %i, of %i s, for %i s, and again when it is stated again",
+    ([status, stated, held]) =>
+      Effect.gen(function* () {
+        yield* script(Fault.times(Fault.rateLimit(stated, status), 2))
+        for (let i = 1; i <= 2; i++) {
+          yield* Effect.flip(get())
+          const left = nextAttemptIn(yield* Effect.flip(get())) ?? 0
+          assert.isAtLeast(left, held)
+          assert.isAtMost(left, held * 1.2)
+          yield* pass(held - 6)
+          yield* Effect.flip(get())
+          yield* assertRequests(i)
+          yield* pass(held * 0.2 + 6)
+        }
+        yield* get()
+        yield* assertRequests(3)
+      }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("of the secret backend is respected, and again when it is stated again", () => {
+  it.effect("respects a wait that the secret backend stated, and again when it is stated again", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       backend.answer = () => Effect.fail(backendError("Throttled", Duration.seconds(60)))
@@ -397,7 +401,7 @@ describe("a wait that a server stated", () => {
     }).pipe(Effect.provide(over(backend, {}, { app })))
   })
 
-  it.effect("of at most 5 s is waited for by callers without a token, who then get one", () =>
+  it.effect("returns a token to callers without one after a stated wait of at most 5 s", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.rateLimit(4, 503)))
       yield* Effect.flip(get(a))
@@ -414,7 +418,7 @@ describe("a wait that a server stated", () => {
     }).pipe(Effect.provide(both))
   )
 
-  it.effect("is waited for when at most 5 s of it are left, and not when more are", () =>
+  it.effect("waits for a stated wait when at most 5 s of it are left, and fails when more are", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.rateLimit(60)))
       yield* Effect.flip(get())
@@ -427,7 +431,7 @@ describe("a wait that a server stated", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is waited for again when the next request states one too, within the time limit of the request", () =>
+  it.effect("waits again when the next request states a wait too, within the time limit of the request", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(Fault.rateLimit(4, 503)))
       yield* Effect.flip(get())
@@ -439,7 +443,7 @@ describe("a wait that a server stated", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is not waited for when the time limit of a request would pass", () =>
+  it.effect("fails at once when a stated wait is longer than the time limit of a request", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.rateLimit(4, 503)))
       yield* Effect.flip(get())
@@ -455,7 +459,7 @@ describe("a wait that a server stated", () => {
     )
   )
 
-  it.effect("is not waited for when nobody stated it, though it is short", () =>
+  it.effect("fails at once during a short pause that no server stated", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(down))
       yield* Effect.flip(get())
@@ -466,7 +470,7 @@ describe("a wait that a server stated", () => {
 })
 
 describe("a request that another key's pause overtakes", () => {
-  it.effect("sends no second attempt when the pause began while it slept between two attempts", () =>
+  it.effect("sends no second attempt when another key's pause began between two attempts", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(down), Fault.once(Fault.rateLimit(60)))
       const sleeping = yield* Effect.forkChild(Effect.flip(get(a)), { startImmediately: true })
@@ -480,7 +484,7 @@ describe("a request that another key's pause overtakes", () => {
     }).pipe(Effect.provide(byDefault({}, { app })))
   )
 
-  it.effect("sends nothing when the pause began while it read the secret", () => {
+  it.effect("sends nothing when another key's pause began while the secret was read", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       backend.answer = (current) => (backend.reads === 1 ? Effect.delay(current, "2 seconds") : current)
@@ -494,7 +498,7 @@ describe("a request that another key's pause overtakes", () => {
     }).pipe(Effect.provide(over(backend, {}, { app })))
   })
 
-  it.effect("does not begin a pause of its own when it ends with the failure of another key", () => {
+  it.effect("begins no pause when a request ends with the failure of another key", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       backend.answer = (current) => (backend.reads === 1 ? Effect.delay(current, "2 seconds") : current)
@@ -510,7 +514,7 @@ describe("a request that another key's pause overtakes", () => {
     }).pipe(Effect.provide(over(backend, {}, { app })))
   })
 
-  it.effect("waits, and sends then, when the pause was stated and is short", () => {
+  it.effect("waits, and then sends the request, when another key's pause is stated and short", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       backend.answer = (current) => (backend.reads === 1 ? Effect.delay(current, "2 seconds") : current)
@@ -526,26 +530,29 @@ describe("a request that another key's pause overtakes", () => {
     }).pipe(Effect.provide(over(backend, {}, { app })))
   })
 
-  it.effect("does not read the secret again after invalid_client when the pause began while it was on its way", () => {
-    const backend = makeBackend()
-    return Effect.gen(function* () {
-      const fake = yield* FakeIms.FakeIms
-      yield* script(Fault.once(Fault.delay("2 seconds")), Fault.once(Fault.rateLimit(60)))
-      const slow = yield* Effect.forkChild(Effect.flip(get(a)), { startImmediately: true })
-      yield* fake.awaitRequest("POST /connect/token")
-      const { clientId } = yield* (yield* SecretProvider.SecretProvider).credentials
-      yield* Effect.flip(get(b))
-      yield* fake.regenerateSecret(clientId)
-      yield* pass(2)
-      yield* Fiber.join(slow)
-      assert.strictEqual(backend.reads, 2)
-      yield* assertRequests(2)
-    }).pipe(Effect.provide(over(backend, {}, { app })))
-  })
+  it.effect(
+    "does not read the secret again after invalid_client when another key's pause began during the request",
+    () => {
+      const backend = makeBackend()
+      return Effect.gen(function* () {
+        const fake = yield* FakeIms.FakeIms
+        yield* script(Fault.once(Fault.delay("2 seconds")), Fault.once(Fault.rateLimit(60)))
+        const slow = yield* Effect.forkChild(Effect.flip(get(a)), { startImmediately: true })
+        yield* fake.awaitRequest("POST /connect/token")
+        const { clientId } = yield* (yield* SecretProvider.SecretProvider).credentials
+        yield* Effect.flip(get(b))
+        yield* fake.regenerateSecret(clientId)
+        yield* pass(2)
+        yield* Fiber.join(slow)
+        assert.strictEqual(backend.reads, 2)
+        yield* assertRequests(2)
+      }).pipe(Effect.provide(over(backend, {}, { app })))
+    }
+  )
 })
 
 describe("refresh", () => {
-  it.effect("fails at once with nextAttemptIn when a pause that nobody stated is younger than 10 s", () =>
+  it.effect("refresh fails at once with nextAttemptIn when a pause that no server stated is younger than 10 s", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(invalidRequest))
       // Until the pause is 16 s long.
@@ -566,7 +573,7 @@ describe("refresh", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("sends a request every 10 s, and get none, in a pause of 60 s that nobody stated", () =>
+  it.effect("refresh sends a request every 10 s, and get sends none, in a pause of 60 s that no server stated", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(invalidRequest))
       yield* pausesWhile(200, get())
@@ -578,7 +585,7 @@ describe("refresh", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("never passes a stated wait, however old it is", () =>
+  it.effect("refresh never ignores a stated wait, however old that is", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(Fault.rateLimit(600)))
       yield* Effect.flip(get())
@@ -590,7 +597,7 @@ describe("refresh", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("fails during a pause though there is a token, which get returns", () =>
+  it.effect("refresh fails during a pause when get returns the token in memory", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* script(Fault.once(down))
@@ -609,7 +616,7 @@ describe("replayFailures: false", () => {
     ["500", down],
     ["invalid_client", invalidClient],
     ["429", Fault.rateLimit()]
-  ])("makes every pause 1 s long when IMS returns %s", ([_name, fault]) =>
+  ])("makes every pause 1 s long when replayFailures is false and IMS returns %s", ([_name, fault]) =>
     Effect.gen(function* () {
       yield* script(Fault.always(fault))
       const pauses = yield* pausesWhile(20, get())
@@ -621,7 +628,7 @@ describe("replayFailures: false", () => {
     }).pipe(Effect.provide(cached({ replayFailures: false })))
   )
 
-  it.effect("respects a stated wait all the same", () =>
+  it.effect("respects a stated wait when replayFailures is false", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(Fault.rateLimit(60)))
       yield* Effect.flip(get())
@@ -633,24 +640,26 @@ describe("replayFailures: false", () => {
 })
 
 describe("a token that has expired when it arrives", () => {
-  it.effect("is handed to the callers that wait, and the next one finds a pause, each time a longer one", () =>
-    Effect.gen(function* () {
-      yield* script(Fault.always(Fault.delay("100 millis")))
-      for (const length of [1, 2, 4]) {
-        const tokens = yield* during(0.1, Effect.all([get(), get(), get()], { concurrency: "unbounded" }))
-        assert.strictEqual(new Set(tokens).size, 1)
-        assert.isUndefined((yield* TokenCache.TokenCache).peekUnsafe())
-        const error = yield* Effect.flip(get())
-        assert.strictEqual(error.reason._tag, "InvalidResponse")
-        assert.isAtLeast(nextAttemptIn(error) ?? 0, length)
-        assert.isAtMost(nextAttemptIn(error) ?? 9, length * 1.2)
-        yield* pass(nextAttemptIn(error) ?? 0)
-      }
-      yield* assertRequests(3)
-    }).pipe(Effect.provide(cached({}, { app: { name: "No life", response: { set: { expires_in: 0 } } } })))
+  it.effect(
+    "returns an expired token to the waiting callers, and makes longer and longer pauses, when IMS keeps returning one",
+    () =>
+      Effect.gen(function* () {
+        yield* script(Fault.always(Fault.delay("100 millis")))
+        for (const length of [1, 2, 4]) {
+          const tokens = yield* during(0.1, Effect.all([get(), get(), get()], { concurrency: "unbounded" }))
+          assert.strictEqual(new Set(tokens).size, 1)
+          assert.isUndefined((yield* TokenCache.TokenCache).peekUnsafe())
+          const error = yield* Effect.flip(get())
+          assert.strictEqual(error.reason._tag, "InvalidResponse")
+          assert.isAtLeast(nextAttemptIn(error) ?? 0, length)
+          assert.isAtMost(nextAttemptIn(error) ?? 9, length * 1.2)
+          yield* pass(nextAttemptIn(error) ?? 0)
+        }
+        yield* assertRequests(3)
+      }).pipe(Effect.provide(cached({}, { app: { name: "No life", response: { set: { expires_in: 0 } } } })))
   )
 
-  it.effect("is handed to the callers that wait, once, when its life is shorter than its request", () =>
+  it.effect("returns a token to the waiting callers, once, when its life is shorter than its request", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("4 seconds")))
       const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(get()))
@@ -666,7 +675,7 @@ describe("a token that has expired when it arrives", () => {
     }).pipe(Effect.provide(cached({}, { app: { name: "Short", tokenLife: "3 seconds" } })))
   )
 
-  it.effect("leaves an older usable token in memory", () =>
+  it.effect("keeps an older usable token when a token that has expired arrives", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* script(Fault.once(Fault.fields({ expires_in: 0 })))

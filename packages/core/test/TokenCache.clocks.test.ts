@@ -1,4 +1,4 @@
-// Age is the larger of the ages on the wall clock and on the monotonic clock: what happens when one of them jumps.
+// The age of a token is the larger of its ages on the wall clock and the monotonic clock. Here one of them jumps.
 import { assert, describe, it } from "@effect/vitest"
 import { TokenCache } from "@effect-itwin/core"
 import { Fault } from "@effect-itwin/testing"
@@ -18,7 +18,7 @@ import {
   soft
 } from "./cacheSupport.ts"
 
-/** The test's clock, of which the wall clock can be set. */
+/** The test clock, with a wall clock that can be set. */
 const makeClocks = () => {
   let wallOffset = 0
   const layer = Layer.effect(
@@ -27,7 +27,7 @@ const makeClocks = () => {
       const wall = () => clock.currentTimeMillisUnsafe() + wallOffset
       const wallNanos = () => clock.currentTimeNanosUnsafe() + BigInt(Math.round(wallOffset * 1e6))
       return {
-        // `adjust` of the test's clock too.
+        // Includes `adjust` of the test clock.
         ...clock,
         currentTimeMillisUnsafe: wall,
         currentTimeMillis: Effect.sync(wall),
@@ -36,7 +36,7 @@ const makeClocks = () => {
       }
     })
   )
-  /** Sets the wall clock by so many seconds; nothing passes on the monotonic one. */
+  /** Moves the wall clock by so many seconds. The monotonic clock does not move. */
   const setWall = (seconds: number) =>
     Effect.sync(() => {
       wallOffset += seconds * 1000
@@ -53,7 +53,7 @@ const setUp = (options?: TokenCache.Options) => {
 const day = 86_400
 
 describe("a wall clock that is set back", () => {
-  it.effect("never revives an expired token, neither by a second nor by a day", () => {
+  it.effect("never returns an expired token when the wall clock is set back by a second or by a day", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       yield* pass(2 * day)
@@ -69,7 +69,7 @@ describe("a wall clock that is set back", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("hides an age for less than a second", () => {
+  it.effect("notices the age of a token within a second when the wall clock is set back", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       yield* pass(2 * day)
@@ -78,7 +78,7 @@ describe("a wall clock that is set back", () => {
       assert.strictEqual(yield* get(), token)
       yield* pass(0.9)
       yield* setWall(-0.9)
-      // From here on the wall clock alone is 0.9 s behind.
+      // From here on, only the wall clock is 0.9 s behind.
       yield* pass(0.9)
       yield* get()
       yield* assertRequests(1)
@@ -88,7 +88,7 @@ describe("a wall clock that is set back", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("does not make a token fresh again when it is due", () => {
+  it.effect("keeps a token due when the wall clock is set back", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       yield* pass(2 * day)
@@ -101,7 +101,7 @@ describe("a wall clock that is set back", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("makes callers wait for a new token when it stands before the birth of the old one", () => {
+  it.effect("makes callers wait for a new token when the wall clock is before the start of the old one's life", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       yield* pass(2 * day)
@@ -117,7 +117,7 @@ describe("a wall clock that is set back", () => {
   })
 
   it.effect(
-    "leaves callers the old token when it stands before its birth and the request fails, as long as it lives",
+    "returns the old token until it expires when the wall clock is before its start and the request fails",
     () => {
       const { app, setWall } = setUp()
       return Effect.gen(function* () {
@@ -142,7 +142,7 @@ describe("a wall clock that is set back", () => {
     ["500", down],
     ["invalid_client", invalidClient],
     ["429 with Retry-After", Fault.rateLimit(60)]
-  ])("never stretches the pause after %s", ([_name, fault]) => {
+  ])("does not prolong the pause after %s when the wall clock is set back", ([_name, fault]) => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       yield* pass(2 * day)
@@ -157,7 +157,7 @@ describe("a wall clock that is set back", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("never blocks replace", () => {
+  it.effect("replaces a token when the wall clock is set back", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -170,7 +170,7 @@ describe("a wall clock that is set back", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("never blocks replace of a token that is not in memory any more", () => {
+  it.effect("replaces a token that is not in memory any more when the wall clock is set back", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -186,7 +186,7 @@ describe("a wall clock that is set back", () => {
 })
 
 describe("a wall clock that is set forward", () => {
-  it.effect("makes callers wait for a new token when the old one has expired by it", () => {
+  it.effect("makes callers wait for a new token when the wall clock is set forward past the old one's expiry", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       const old = yield* get()
@@ -198,7 +198,7 @@ describe("a wall clock that is set forward", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("never ends a stated wait early", () => {
+  it.effect("does not end a stated wait early when the wall clock is set forward", () => {
     const { app, setWall } = setUp()
     return Effect.gen(function* () {
       yield* script(Fault.once(Fault.rateLimit(60)))
@@ -211,7 +211,7 @@ describe("a wall clock that is set forward", () => {
 })
 
 describe("a machine that slept", () => {
-  it.effect("hands out no expired token when it wakes, though the monotonic clock stood still", () => {
+  it.effect("returns no expired token after sleep when the monotonic clock stood still", () => {
     const { app, sleep } = setUp()
     return Effect.gen(function* () {
       const old = yield* get()
@@ -225,7 +225,7 @@ describe("a machine that slept", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("finds a due token when it wakes in that phase, again and again", () => {
+  it.effect("finds a due token after sleep, again and again", () => {
     const { app, sleep } = setUp()
     return Effect.gen(function* () {
       for (let i = 1; i <= 3; i++) {
@@ -239,7 +239,7 @@ describe("a machine that slept", () => {
     }).pipe(Effect.provide(app))
   })
 
-  it.effect("hands out no expired token when it slept for 30 days", () => {
+  it.effect("returns no expired token when the machine slept for 30 days", () => {
     const { app, sleep } = setUp()
     return Effect.gen(function* () {
       const old = yield* get()

@@ -1,4 +1,4 @@
-// Rule 7: when the secret is read, what rotation and another client id do, and what serves while the backend is unreachable.
+// When the secret is read, what rotation and another client id change, and which credentials are used in an outage.
 import { assert, describe, it } from "@effect/vitest"
 import { type ClientCredentials, Scopes, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -24,7 +24,7 @@ import {
   soft
 } from "./cacheSupport.ts"
 
-/** The backend answers with what it answered so far, whatever IMS knows. */
+/** The backend keeps returning what it returned so far, whatever IMS knows. */
 const freeze = (backend: Backend) =>
   Effect.gen(function* () {
     let held: ClientCredentials.ClientCredentials | undefined
@@ -40,7 +40,7 @@ const freeze = (backend: Backend) =>
   })
 
 describe("reading the secret", () => {
-  it.effect("happens once for each request, and not for a token in memory", () => {
+  it.effect("reads the secret once for each request, and not when a token is in memory", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       for (let i = 0; i < 10; i++) yield* get()
@@ -50,7 +50,7 @@ describe("reading the secret", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("returns a rotated secret to the next request, and to the one after the next rotation", () => {
+  it.effect("uses a rotated secret for the next request, and again after the next rotation", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -65,7 +65,7 @@ describe("reading the secret", () => {
 })
 
 describe("after invalid_client", () => {
-  it.effect("the secret is read again, and used, when it was rotated during the request", () => {
+  it.effect("reads the secret again, and uses it, when it was rotated before invalid_client", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
@@ -84,7 +84,7 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the same secret is not sent again", () => {
+  it.effect("does not send the same secret again after invalid_client", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* freeze(backend)
@@ -95,18 +95,21 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("one more request is sent and not a third, even when each read returns another secret", () => {
-    const { backend, layer } = setUp()
-    return Effect.gen(function* () {
-      const stale = [yield* Effect.map(get(), () => undefined), yield* rotate, yield* rotate, yield* rotate]
-      yield* rotate
-      backend.answer = () => Effect.succeed(stale[backend.reads - 1] ?? assert.fail("read too often"))
-      assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
-      assert.deepStrictEqual(yield* outcomes, ["ok", "invalid_client", "invalid_client"])
-    }).pipe(Effect.provide(layer))
-  })
+  it.effect(
+    "sends one more request after invalid_client, not a third, even when each read returns another secret",
+    () => {
+      const { backend, layer } = setUp()
+      return Effect.gen(function* () {
+        const stale = [yield* Effect.map(get(), () => undefined), yield* rotate, yield* rotate, yield* rotate]
+        yield* rotate
+        backend.answer = () => Effect.succeed(stale[backend.reads - 1] ?? assert.fail("read too often"))
+        assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+        assert.deepStrictEqual(yield* outcomes, ["ok", "invalid_client", "invalid_client"])
+      }).pipe(Effect.provide(layer))
+    }
+  )
 
-  it.effect("the error says whether IMS accepted the same secret earlier", () => {
+  it.effect("says in InvalidClient whether IMS accepted the same secret earlier", () => {
     const { layer } = setUp()
     return Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
@@ -122,14 +125,14 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the secret is read once, and not sent again, in a probe", () => {
+  it.effect("reads the secret once, and does not send it again, when a probe gets invalid_client", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* freeze(backend)
       const frozen = backend.answer
       yield* rotate
       assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
-      // Another one with each read from here on, which a request that is not a probe would try.
+      // Each read returns another secret from here on. A request that is not a probe would use it.
       backend.answer = (current) => (backend.reads % 2 === 0 ? frozen(current) : current)
       const reads = backend.reads
       if (reads % 2 === 0) backend.reads++
@@ -142,7 +145,7 @@ describe("after invalid_client", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the error stays InvalidClient when the second read fails", () => {
+  it.effect("fails with InvalidClient when the second read of the secret fails", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* freeze(backend)
@@ -161,26 +164,29 @@ describe("another client id", () => {
     fake.registerApp({ name: "Two", scopes: ["itwin-platform"] })
   )
 
-  it.effect("drops all tokens of the old client, with a warning, even when its own first request fails", () => {
-    const { backend, layer, warnings } = setUp()
-    return Effect.gen(function* () {
-      const cache = yield* TokenCache.TokenCache
-      const old = yield* get()
-      const two = yield* appTwo
-      backend.answer = () => Effect.succeed(two.credentials)
-      yield* script(Fault.once(down))
-      assert.strictEqual(yield* reasonOf(refresh()), "ServerError")
-      assert.isUndefined(cache.peekUnsafe())
-      assert.isTrue(
-        warnings.some((text) => text.includes(`${two.credentials.clientId} instead of ${old.clientId}`)),
-        warnings.join()
-      )
-      yield* pass(1.2)
-      assert.strictEqual((yield* get()).clientId, two.credentials.clientId)
-    }).pipe(Effect.provide(layer))
-  })
+  it.effect(
+    "drops all tokens of the old client, with a warning, even when the first request of the new client fails",
+    () => {
+      const { backend, layer, warnings } = setUp()
+      return Effect.gen(function* () {
+        const cache = yield* TokenCache.TokenCache
+        const old = yield* get()
+        const two = yield* appTwo
+        backend.answer = () => Effect.succeed(two.credentials)
+        yield* script(Fault.once(down))
+        assert.strictEqual(yield* reasonOf(refresh()), "ServerError")
+        assert.isUndefined(cache.peekUnsafe())
+        assert.isTrue(
+          warnings.some((text) => text.includes(`${two.credentials.clientId} instead of ${old.clientId}`)),
+          warnings.join()
+        )
+        yield* pass(1.2)
+        assert.strictEqual((yield* get()).clientId, two.credentials.clientId)
+      }).pipe(Effect.provide(layer))
+    }
+  )
 
-  it.effect("does not keep a token of the old client that was on its way", () => {
+  it.effect("does not keep a token of the old client when it arrives after the client changed", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -197,7 +203,7 @@ describe("another client id", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("gives nobody the old client's token when an inline renewal fails", () => {
+  it.effect("returns no token of the old client when an inline renewal fails after the client changed", () => {
     const { backend, layer } = setUp({ renewal: "inline" })
     return Effect.gen(function* () {
       yield* get()
@@ -209,7 +215,7 @@ describe("another client id", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("makes its own credentials serve, not the old client's, when the backend is unreachable afterwards", () => {
+  it.effect("uses the new client's credentials when the backend is unreachable after the client changed", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -227,7 +233,7 @@ describe("another client id", () => {
 
 describe("while the backend is unreachable or throttles", () => {
   it.effect.each(["Unavailable", "Throttled"] as const)(
-    "the credentials read last serve, with a warning for each request: %s",
+    "uses the credentials read last, with a warning for each request, when the backend %s",
     (reason) => {
       const { backend, layer, warnings } = setUp()
       return Effect.gen(function* () {
@@ -243,7 +249,7 @@ describe("while the backend is unreachable or throttles", () => {
     }
   )
 
-  it.effect("the credentials read last serve though they gave no token yet", () => {
+  it.effect("uses the credentials read last in an outage when no token was requested with them yet", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* script(Fault.once(down))
@@ -255,7 +261,7 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("requests fail when nothing was read before", () => {
+  it.effect("fails requests in an outage when nothing was read before", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       backend.answer = () => Effect.fail(backendError("Unavailable"))
@@ -268,7 +274,7 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("a backend that does not answer within 10 s counts as unreachable, and leaves time for the request", () => {
+  it.effect("counts a backend as unreachable after 10 s, leaving time for the request, when it does not return", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -280,7 +286,7 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the credentials read last serve for 24 h, however many tokens they give meanwhile", () => {
+  it.effect("uses the credentials read last for 24 h, however many tokens are requested with them", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -296,7 +302,7 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the 24 h begin again with each read that succeeds", () => {
+  it.effect("starts the 24 h again when a read succeeds", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -308,7 +314,7 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect.each([0, 60])("the credentials read last serve for %i minutes when the option says so", (minutes) => {
+  it.effect.each([0, 60])("uses the credentials read last for %i minutes when lastKnownGood says so", (minutes) => {
     const { backend, layer } = setUp({ lastKnownGood: Duration.minutes(minutes) })
     return Effect.gen(function* () {
       yield* get()
@@ -320,7 +326,7 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("the credentials are forgotten when IMS rejects them, and stay forgotten", () => {
+  it.effect("forgets the credentials, and keeps them forgotten, when IMS rejects them", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -335,49 +341,43 @@ describe("while the backend is unreachable or throttles", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect(
-    "the credentials are forgotten when IMS rejects them, though the second read returned the same again",
-    () => {
-      const { backend, layer } = setUp()
-      return Effect.gen(function* () {
-        yield* freeze(backend)
-        yield* rotate
-        assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
-        backend.answer = () => Effect.fail(backendError("Unavailable"))
-        yield* pass(1.2)
+  it.effect("forgets the credentials when IMS rejects them and the second read returns them again", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* freeze(backend)
+      yield* rotate
+      assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      yield* pass(1.2)
+      assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
+      assert.deepStrictEqual(yield* outcomes, ["ok", "invalid_client"])
+    }).pipe(Effect.provide(layer))
+  })
+
+  it.effect("forgets the credentials when IMS rejects them and a slower read of another key ends afterwards", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* freeze(backend)
+      const frozen = backend.answer
+      yield* rotate
+      backend.answer = (current) => Effect.delay(frozen(current), "3 seconds")
+      const slow = yield* Effect.forkChild(Effect.exit(refresh(Scopes.make("itwin-platform extra"))), {
+        startImmediately: true
+      })
+      yield* pass(1)
+      backend.answer = frozen
+      assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
+      yield* pass(2)
+      yield* Fiber.join(slow)
+      backend.answer = () => Effect.fail(backendError("Unavailable"))
+      for (let i = 0; i < 2; i++) {
+        yield* pass(15)
         assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
-        assert.deepStrictEqual(yield* outcomes, ["ok", "invalid_client"])
-      }).pipe(Effect.provide(layer))
-    }
-  )
+      }
+    }).pipe(Effect.provide(layer))
+  })
 
-  it.effect(
-    "the credentials are forgotten when IMS rejects them, also when a slower read of another key ends afterwards",
-    () => {
-      const { backend, layer } = setUp()
-      return Effect.gen(function* () {
-        yield* freeze(backend)
-        const frozen = backend.answer
-        yield* rotate
-        backend.answer = (current) => Effect.delay(frozen(current), "3 seconds")
-        const slow = yield* Effect.forkChild(Effect.exit(refresh(Scopes.make("itwin-platform extra"))), {
-          startImmediately: true
-        })
-        yield* pass(1)
-        backend.answer = frozen
-        assert.strictEqual(yield* reasonOf(refresh()), "InvalidClient")
-        yield* pass(2)
-        yield* Fiber.join(slow)
-        backend.answer = () => Effect.fail(backendError("Unavailable"))
-        for (let i = 0; i < 2; i++) {
-          yield* pass(15)
-          assert.strictEqual(yield* reasonOf(refresh()), "SecretUnavailable")
-        }
-      }).pipe(Effect.provide(layer))
-    }
-  )
-
-  it.effect("the newer credentials serve when a request with older ones ends after theirs", () => {
+  it.effect("keeps the newer credentials when a request with older ones ends later", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
@@ -406,7 +406,7 @@ const answers = [
 ] as const
 
 describe("a backend that returns", () => {
-  it.effect.each(answers)("%s makes the cache forget the credentials, for every later outage", (reason) => {
+  it.effect.each(answers)("forgets the credentials, for every later outage, when the backend returns %s", (reason) => {
     const { backend, layer, warnings } = setUp()
     return Effect.gen(function* () {
       yield* get()
@@ -423,7 +423,7 @@ describe("a backend that returns", () => {
   })
 
   it.effect.each(answers)(
-    "%s makes the cache forget them when a slower read of another key ends afterwards",
+    "forgets the credentials when the backend returns %s and a slower read of another key ends afterwards",
     (reason) => {
       const { backend, layer } = setUp()
       return Effect.gen(function* () {
@@ -444,7 +444,7 @@ describe("a backend that returns", () => {
     }
   )
 
-  it.effect("Disabled makes the cache forget them when a request that read them before ends afterwards", () => {
+  it.effect("forgets the credentials when the backend returns Disabled and a request with them ends afterwards", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("3 seconds")))
@@ -462,7 +462,7 @@ describe("a backend that returns", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("nothing wrong any more makes the cache use what it returns", () => {
+  it.effect("uses new credentials when the backend returns them after a failure", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
       yield* get()

@@ -1,4 +1,4 @@
-// Code of the program that throws: a provider, an HTTP client, a tracer or a logger. A bug is not an outage.
+// Code of the program throws: a provider, an HTTP client, a tracer or a logger. A bug is not an outage.
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, SecretProvider, TokenCache, type TokenError } from "@effect-itwin/core"
@@ -28,7 +28,7 @@ class VaultError extends Error {
 
 const thrown = () => new VaultError(`${foreign} is wrong\n    at ${foreign} (file:///x.js:1:1)`)
 
-/** Every way in which a failed effect may be printed. */
+/** Returns the error as a failed effect may print it, in every way. */
 const print = (error: TokenError.TokenError) =>
   [
     String(error),
@@ -66,7 +66,7 @@ const logged = () => {
 
 describe("a secret provider that", () => {
   it.effect.each(throwing)(
-    "%s fails each request with Defect, which is not retryable",
+    "fails each request with Defect, which is not retryable, when the secret provider %s",
     ([_name, errorName, broken]) => {
       const backend = makeBackend()
       return Effect.gen(function* () {
@@ -87,7 +87,7 @@ describe("a secret provider that", () => {
   )
 
   it.effect.each(throwing)(
-    "%s never makes the credentials read last serve, not in a later outage either",
+    "never uses the credentials read last, not even in a later outage, when the secret provider %s",
     ([_name, _errorName, broken]) => {
       const backend = makeBackend()
       return Effect.gen(function* () {
@@ -104,7 +104,7 @@ describe("a secret provider that", () => {
     }
   )
 
-  it.effect("throws fails nobody who holds a usable token", () => {
+  it.effect("returns the usable token when the secret provider throws", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       const old = yield* get()
@@ -119,28 +119,31 @@ describe("a secret provider that", () => {
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("throws is logged as an error once, and again after a success, without its message", () => {
-    const backend = makeBackend()
-    const { layer, lines } = logged()
-    const errors = () => lines.filter(([level]) => level === "Error").length
-    return Effect.gen(function* () {
-      for (let i = 1; i <= 2; i++) {
-        backend.answer = () => Effect.die(thrown())
-        for (let j = 0; j < 4; j++) {
-          yield* Effect.exit(refresh())
-          yield* pass(20)
+  it.effect(
+    "logs the throwing of a secret provider as an error once, and again after a success, without its message",
+    () => {
+      const backend = makeBackend()
+      const { layer, lines } = logged()
+      const errors = () => lines.filter(([level]) => level === "Error").length
+      return Effect.gen(function* () {
+        for (let i = 1; i <= 2; i++) {
+          backend.answer = () => Effect.die(thrown())
+          for (let j = 0; j < 4; j++) {
+            yield* Effect.exit(refresh())
+            yield* pass(20)
+          }
+          assert.strictEqual(errors(), i)
+          backend.answer = (current) => current
+          yield* refresh()
         }
-        assert.strictEqual(errors(), i)
-        backend.answer = (current) => current
-        yield* refresh()
-      }
-      const text = lines.map(([, message]) => message).join()
-      assert.include(text, "VaultError")
-      assert.notInclude(text, foreign)
-    }).pipe(Effect.provide(over(backend).pipe(Layer.provide(layer))))
-  })
+        const text = lines.map(([, message]) => message).join()
+        assert.include(text, "VaultError")
+        assert.notInclude(text, foreign)
+      }).pipe(Effect.provide(over(backend).pipe(Layer.provide(layer))))
+    }
+  )
 
-  it.effect("throws another error afterwards is logged as an error again", () => {
+  it.effect("logs an error again when the secret provider throws another error", () => {
     const backend = makeBackend()
     const { layer, lines } = logged()
     return Effect.gen(function* () {
@@ -161,7 +164,7 @@ describe("an HTTP client that", () => {
     )
 
   it.effect.each(throwing)(
-    "%s fails each request with Defect, which is not retryable",
+    "fails each request with Defect, which is not retryable, when the HTTP client %s",
     ([_name, errorName, broken]) => {
       const ims = scripted(() => broken)
       return Effect.gen(function* () {
@@ -178,7 +181,7 @@ describe("an HTTP client that", () => {
     }
   )
 
-  it.effect("throws is paused for as after a failure that lasts", () => {
+  it.effect("pauses as after a lasting failure when the HTTP client throws", () => {
     const ims = scripted(() => Effect.die(thrown()))
     return Effect.gen(function* () {
       for (let i = 0; i < 5; i++) {
@@ -190,7 +193,7 @@ describe("an HTTP client that", () => {
     }).pipe(Effect.provide(app(ims)))
   })
 
-  it.effect("throws is logged as an error once, without its message", () => {
+  it.effect("logs the throwing of an HTTP client as an error once, without its message", () => {
     const { layer, lines } = logged()
     return Effect.gen(function* () {
       for (let i = 0; i < 4; i++) {
@@ -202,7 +205,7 @@ describe("an HTTP client that", () => {
     }).pipe(Effect.provide(app(scripted(() => Effect.die(thrown()))).pipe(Layer.provide(layer))))
   })
 
-  it.effect("throws with the request fails with Defect, and shows nothing of it", () => {
+  it.effect("fails with Defect, and shows nothing of the request, when the HTTP client throws with it", () => {
     const client = HttpClient.make((request) => Effect.die(Object.assign(new TypeError(foreign), { request })))
     return Effect.gen(function* () {
       const error = yield* Effect.flip(get())
@@ -224,7 +227,7 @@ describe("an HTTP client that", () => {
 })
 
 describe("a tracer that throws", () => {
-  it.effect("fails the request with Defect, and gives a token when it works again", () =>
+  it.effect("fails the request with Defect when the tracer throws, and returns a token when it works again", () =>
     Effect.gen(function* () {
       let isBroken = true
       const tracer = Tracer.make({
@@ -245,7 +248,7 @@ describe("a tracer that throws", () => {
 })
 
 describe("a logger that throws", () => {
-  it.effect("costs nobody a token", () => {
+  it.effect("returns a token when the logger throws", () => {
     let isBroken = false
     const logger = Logger.make(() => {
       if (isBroken) throw thrown()
@@ -262,7 +265,7 @@ describe("a logger that throws", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   })
 
-  it.effect("costs nobody a token when it is told of the credentials read last", () => {
+  it.effect("returns a token when the logger throws at the use of the credentials read last", () => {
     const backend = makeBackend()
     const broken = Logger.layer([
       Logger.make(() => {
@@ -276,7 +279,7 @@ describe("a logger that throws", () => {
     }).pipe(Effect.provide(over(backend).pipe(Layer.provide(broken))))
   })
 
-  it.effect("leaves the reason of a failed request as it is", () => {
+  it.effect("fails with the reason of the request when the logger throws", () => {
     const broken = Logger.layer([
       Logger.make(() => {
         throw thrown()

@@ -1,4 +1,4 @@
-// Where tokens come from: the environment that is provided, otherwise the variables of `Environment.config`.
+// Tokens come from the environment that is provided, otherwise from the one that `Environment.config` reads.
 import { assert, describe, it } from "@effect/vitest"
 import { Environment, ITwin, ITwinHttpClient, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
@@ -19,7 +19,7 @@ const layers = {
 } as const
 const names = ["TokenCache.layer", "TokenCache.layerWith", "ITwin.layer", "ITwin.layerWith"] as const
 
-/** What the layer asks, and the URLs that it asks. */
+/** The client of the layer, and the URLs to which it sends requests. */
 const over = () => {
   const ims = scripted(tokenAnswer())
   return {
@@ -31,7 +31,7 @@ const over = () => {
 const environment = Effect.map(TokenCache.TokenCache, (cache) => cache.environment)
 
 describe("the environment of a layer", () => {
-  it.effect.each(names)("is production when no variable is set: %s", (name) => {
+  it.effect.each(names)("uses production when no variable is set: %s", (name) => {
     const { dependencies, urls } = over()
     return Effect.gen(function* () {
       yield* get()
@@ -39,7 +39,7 @@ describe("the environment of a layer", () => {
     }).pipe(Effect.provide(layers[name].pipe(Layer.provide([dependencies, variables({})]))))
   })
 
-  it.effect.each(names)("is the one that ITWIN_ENVIRONMENT names: %s", (name) => {
+  it.effect.each(names)("uses the environment that ITWIN_ENVIRONMENT names: %s", (name) => {
     const { dependencies, urls } = over()
     return Effect.gen(function* () {
       yield* get()
@@ -48,7 +48,7 @@ describe("the environment of a layer", () => {
     }).pipe(Effect.provide(layers[name].pipe(Layer.provide([dependencies, variables(qa)]))))
   })
 
-  it.effect.each(names)("is the one of ITWIN_TOKEN_ENDPOINT and ITWIN_API_URL: %s", (name) => {
+  it.effect.each(names)("uses ITWIN_TOKEN_ENDPOINT and ITWIN_API_URL when both are set: %s", (name) => {
     const { dependencies, urls } = over()
     return Effect.gen(function* () {
       yield* get()
@@ -57,7 +57,7 @@ describe("the environment of a layer", () => {
     }).pipe(Effect.provide(layers[name].pipe(Layer.provide([dependencies, variables(custom)]))))
   })
 
-  it.effect("is the same for token requests and API calls", () => {
+  it.effect("uses the same environment for token requests and API calls", () => {
     const { dependencies, urls } = over()
     return Effect.gen(function* () {
       const client = yield* ITwinHttpClient.ITwinHttpClient
@@ -66,7 +66,7 @@ describe("the environment of a layer", () => {
     }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provide([dependencies, variables(custom)]))))
   })
 
-  it.effect.each(names)("is the one that is provided, whatever the variables say: %s", (name) => {
+  it.effect.each(names)("uses the environment that is provided, whatever the variables say: %s", (name) => {
     const { dependencies, urls } = over()
     return Effect.gen(function* () {
       yield* get()
@@ -83,7 +83,7 @@ describe("the environment of a layer", () => {
     [{ ITWIN_TOKEN_ENDPOINT: "https://a.example/t" }, "together"],
     [{ ...qa, ...custom }, "not both"],
     [{ ITWIN_TOKEN_ENDPOINT: "http://a.example/t", ITWIN_API_URL: "https://a.example" }, "https URL"]
-  ] as const)("fails with a ConfigError when the variables are wrong: %j", ([record, why]) =>
+  ] as const)("fails to build with a ConfigError when the variables are wrong: %j", ([record, why]) =>
     Effect.gen(function* () {
       for (const name of names) {
         const { dependencies, urls } = over()
@@ -97,7 +97,7 @@ describe("the environment of a layer", () => {
     })
   )
 
-  it.effect("is never read from variables that a caller provides", () => {
+  it.effect("does not read variables that a caller provides", () => {
     const { dependencies, urls } = over()
     return Effect.gen(function* () {
       yield* get().pipe(Effect.provide(variables(qa)))
@@ -105,7 +105,7 @@ describe("the environment of a layer", () => {
     }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provide([dependencies, variables({})]))))
   })
 
-  it.effect("is the fake's, whatever the variables say, when FakeIms.layerTest is provided", () =>
+  it.effect("uses the environment of the fake, whatever the variables say, when FakeIms.layerTest is provided", () =>
     Effect.gen(function* () {
       yield* get()
       assert.deepStrictEqual(yield* environment, Environment.production)
@@ -113,7 +113,7 @@ describe("the environment of a layer", () => {
     }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()), Layer.provide(variables(qa)))))
   )
 
-  it.effect("is the fake's, when wrong variables are set and FakeIms.layerTest is provided", () =>
+  it.effect("uses the environment of the fake when variables are wrong and FakeIms.layerTest is provided", () =>
     Effect.gen(function* () {
       yield* get()
     }).pipe(
@@ -155,16 +155,19 @@ describe("Environment.layerConfig", () => {
     ]
   ]
 
-  it.effect.each(placements)("makes the layer use the variables wherever it is: %s", ([_name, place]) => {
-    const { dependencies, urls } = over()
-    return Effect.gen(function* () {
-      yield* get()
-      assert.deepStrictEqual(urls(), [Environment.qa.tokenEndpoint])
-    }).pipe(Effect.provide(place(dependencies).pipe(Layer.provide(variables(qa)))))
-  })
+  it.effect.each(placements)(
+    "makes the layer use the variables wherever Environment.layerConfig is provided: %s",
+    ([_name, place]) => {
+      const { dependencies, urls } = over()
+      return Effect.gen(function* () {
+        yield* get()
+        assert.deepStrictEqual(urls(), [Environment.qa.tokenEndpoint])
+      }).pipe(Effect.provide(place(dependencies).pipe(Layer.provide(variables(qa)))))
+    }
+  )
 
   it.effect(
-    "makes a layer that is built inside the program use the variables when it is provided around the program",
+    "makes a layer inside the program use the variables when Environment.layerConfig is provided around the program",
     () => {
       const { dependencies, urls } = over()
       return Effect.gen(function* () {

@@ -1,4 +1,4 @@
-// Provider, HTTP client and server are not ours: what they do not end, and what they say, must not get through.
+// The provider, the HTTP client and the server may never end, and must not affect the cache.
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Scopes, SecretProvider, TokenCache, TokenRequest } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
@@ -10,7 +10,7 @@ import { credentials, scripted } from "./support.ts"
 
 const uninterruptible = Effect.uninterruptible(Effect.never)
 
-/** A body that neither comes nor says that it was cancelled. */
+/** A body that never arrives, and whose cancellation never ends. */
 const stuck = () => new Response(new ReadableStream({ cancel: () => new Promise<void>(() => undefined) }))
 
 describe("a limit holds, and the cache closes", () => {
@@ -42,7 +42,7 @@ describe("a limit holds, and the cache closes", () => {
         )
       )
     ]
-  ])("despite %s", ([_name, reason, dependencies]) =>
+  ])("ends a request at its limit, and closes, with %s", ([_name, reason, dependencies]) =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const layer = TokenCache.layerWith({}).pipe(Layer.provide([dependencies, RetryPolicy.layer(RetryPolicy.none)]))
@@ -59,7 +59,7 @@ describe("a limit holds, and the cache closes", () => {
   )
 })
 
-it.effect("the limits of a single request hold too when its body's cancellation never ends", () =>
+it.effect("ends a single request at its limits when the cancellation of its body never ends", () =>
   Effect.gen(function* () {
     const asked = TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform }).pipe(
       Effect.provide([scripted(stuck).layer, RetryPolicy.layer(RetryPolicy.none)])
@@ -71,7 +71,7 @@ it.effect("the limits of a single request hold too when its body's cancellation 
 )
 
 describe("the given client", () => {
-  it.effect("shares none of its fetch options with the secret provider's", () => {
+  it.effect("does not give the client's fetch options to the client of the secret provider", () => {
     const calls: Array<readonly [string, string | undefined, string | undefined]> = []
     const fetching = (name: string) =>
       Layer.fresh(FetchHttpClient.layer).pipe(
@@ -100,7 +100,7 @@ describe("the given client", () => {
     }).pipe(Effect.provide(TokenCache.layerWith({}).pipe(Layer.provide([provider, fetching("ims")]))))
   })
 
-  it.effect("is called once for each request, also by its own middleware's count", () => {
+  it.effect("calls the given client once for each request", () => {
     let passes = 0
     const counted = Layer.effect(
       HttpClient.HttpClient,
@@ -124,7 +124,7 @@ describe("the given client", () => {
     }).pipe(Effect.scoped, Effect.provide(counted.pipe(Layer.provideMerge(FakeIms.layerTest()))))
   })
 
-  it.effect("that followed a redirect has its body let go", () => {
+  it.effect("cancels the body when the given client followed a redirect", () => {
     let isCancelled = false
     const body = new ReadableStream({
       cancel: () => {

@@ -1,4 +1,4 @@
-// Rule 1: one token for each scope set, and a bounded number of them.
+// One token for each scope set, up to a limit.
 import { assert, describe, it } from "@effect/vitest"
 import { Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -9,7 +9,7 @@ import { credentials, scripted, tokenAnswer } from "./support.ts"
 
 describe("keys", () => {
   const app = { name: "Scopes", scopes: ["a", "b"] }
-  it.effect("are requested at the same time when two callers ask for two, and each gets its own token", () =>
+  it.effect("requests two tokens at the same time when two callers ask for two keys", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("3 seconds")), Fault.once(Fault.delay("1 second")))
       const a = yield* Effect.forkChild(get(Scopes.make("a")))
@@ -26,7 +26,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({}, { app })))
   )
 
-  it.effect("keep their tokens when the token of another one is invalidated", () =>
+  it.effect("keeps the tokens of other keys when a token is invalidated", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const [a, b] = [yield* cache.get(Scopes.make("a")), yield* cache.get(Scopes.make("b"))]
@@ -37,7 +37,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({}, { app })))
   )
 
-  it.effect("keep 1,000 tokens by default, of which the least recently used goes first", () => {
+  it.effect("keeps 1,000 tokens by default, and drops the least recently used one", () => {
     const ims = scripted(tokenAnswer())
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -55,7 +55,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(TokenCache.layer.pipe(Layer.provide([ims.layer, SecretProvider.layerStatic(credentials)]))))
   })
 
-  it.effect("count as used when their token is only peeked at", () =>
+  it.effect("counts peekUnsafe as a use of the token", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const [a, b] = [Scopes.make("a"), Scopes.make("b")]
@@ -71,7 +71,7 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({ maxKeys: 2 }, { app })))
   )
 
-  it.effect("do not pile up when ever new ones fail", () =>
+  it.effect("does not grow when new keys keep failing", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       for (let i = 0; i < 50; i++) yield* reasonOf(get(Scopes.make(`s${i}`)))

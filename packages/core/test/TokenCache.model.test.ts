@@ -1,6 +1,6 @@
-// The cache against a simple model: random schedules of callers, time, clock jumps, answers of IMS and of the secret
-// backend, and what must hold in each. A failure prints the seed and the shortest list of commands found.
-// MODEL_RUNS sets the number of schedules.
+// Compares the cache with a simple model, in random schedules of callers, time, clock jumps, and responses of IMS and
+// of the secret backend. A failure prints the seed and the shortest list of commands that was found. MODEL_RUNS sets
+// the number of schedules.
 import { assert, describe, it } from "@effect/vitest"
 import { type AccessToken, Environment, type Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Logger, Random } from "effect"
@@ -12,7 +12,7 @@ const runs = Number(process.env.MODEL_RUNS ?? 400)
 const seen = { tokens: 0, failures: 0, interrupted: 0, requests: 0, reads: 0, failed: 0, jumps: 0, bridged: 0 }
 
 const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
-  // Far from the epoch, so that no moment of the past is 0.
+  // Far from the epoch, so that no time in the past is 0.
   yield* TestClock.setTime(1_000_000_000)
   const world = yield* makeWorld
   const cache = yield* TokenCache.make().pipe(
@@ -100,7 +100,7 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
 
   for (const command of commands) {
     yield* step(command)
-    // Lets callers come to where they wait, so that the order of commands is the order of events.
+    // Lets callers run until they wait, so that the order of commands is the order of events.
     for (let i = 0; i < 5; i++) yield* Effect.yieldNow
     if (world.violations.length > 0) return yield* Effect.die(world.violations[0])
   }
@@ -116,13 +116,13 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
 
 describe("the cache, in random schedules", () => {
   it.effect.prop(
-    "returns valid tokens, shares requests, respects pauses, and fails nobody who holds a usable token",
+    "returns valid tokens, shares requests, respects pauses and keeps usable tokens when schedules are random",
     [Commands],
     ([commands]) => run(commands).pipe(Random.withSeed("model")),
     { arbitrary: { runs, seed: Number(process.env.MODEL_SEED ?? 2026), size: 60 }, timeout: 600_000 }
   )
 
-  it("has seen tokens, failures, interruptions, clock jumps and outages of the backend", () => {
+  it("has met tokens, failures, interruptions, clock jumps and outages when all random schedules have run", () => {
     if (process.env.MODEL_RUNS !== undefined) console.log(seen)
     assert.isAbove(seen.tokens, 1000)
     assert.isAbove(seen.failures, 200)

@@ -12,7 +12,7 @@ describe("an invalid option", () => {
     ["jitter must be from 0 to 1, not NaN", { jitter: Number.NaN }],
     ["soft.ofLife must be from 0 to 1, not 25", { soft: { ofLife: 25, atMost: "1 minute" } }],
     ["hard.ofLife must be from 0 to 1, not -1", { hard: { ofLife: -1, atMost: "1 minute" } }]
-  ])("is a RangeError that names it when the cache is built: %s", ([message, options]) =>
+  ])("dies with a RangeError when the cache is built with an invalid option: %s", ([message, options]) =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.provide(get(), cached(options)))
       assert.strictEqual(Exit.isFailure(exit) && String(Cause.squash(exit.cause)), `RangeError: TokenCache: ${message}`)

@@ -1,4 +1,4 @@
-// Rules 3, 4 and 5: what a caller gets when the token is fresh, due, late or over, and how a life is counted.
+// What a caller gets when the token is fresh, due, late or over, and how the life of a token is counted.
 import { assert, describe, it } from "@effect/vitest"
 import { TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -45,7 +45,7 @@ const faults: ReadonlyArray<readonly [string, Fault.Fault]> = [
 ]
 
 describe("a fresh token", () => {
-  it.effect("comes from memory up to its last moment, without a request", () =>
+  it.effect("returns a fresh token from memory up to its last millisecond, without a request", () =>
     Effect.gen(function* () {
       const token = yield* get()
       yield* at(soft - 0.001)
@@ -55,7 +55,7 @@ describe("a fresh token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("becomes due a random part of up to 10 % of the life earlier, different for each token", () =>
+  it.effect("makes a token due a random part of up to 10 % of its life earlier", () =>
     Effect.gen(function* () {
       const moments: Array<number> = []
       for (let i = 0; i < 20; i++) {
@@ -76,7 +76,7 @@ describe("a fresh token", () => {
 })
 
 describe("a due token", () => {
-  it.effect("comes from memory at once, and causes one renewal, when a thousand callers ask", () =>
+  it.effect("returns a due token at once, and makes one renewal, when a thousand callers ask", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* slowly
@@ -95,7 +95,7 @@ describe("a due token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is renewed again and again, once in each life", () =>
+  it.effect("renews a token once in each life, again and again", () =>
     Effect.gen(function* () {
       for (let i = 0; i < 5; i++) {
         const token = yield* get()
@@ -107,7 +107,7 @@ describe("a due token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is not renewed when nobody asks for it", () =>
+  it.effect("does not renew a due token when no caller asks for it", () =>
     Effect.gen(function* () {
       yield* get()
       yield* at(hard - 1)
@@ -115,7 +115,7 @@ describe("a due token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is not returned to code that can't wait", () =>
+  it.effect("peekUnsafe returns nothing when the token is due", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       yield* get()
@@ -127,7 +127,7 @@ describe("a due token", () => {
 })
 
 describe("a late token", () => {
-  it.effect("makes callers wait for the new one", () =>
+  it.effect("makes callers wait for the new token when the old one is late", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* slowly
@@ -141,7 +141,7 @@ describe("a late token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("makes callers wait for the renewal in progress, without another request", () =>
+  it.effect("makes callers wait for the renewal in progress, without another request, when the token is late", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* script(Fault.once(Fault.delay("4 seconds")))
@@ -153,25 +153,23 @@ describe("a late token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect.each(faults)(
-    "is returned when the request fails because IMS returns %s, and in the pause",
-    ([_name, fault]) =>
-      Effect.gen(function* () {
-        const old = yield* get()
-        yield* script(Fault.always(fault))
-        yield* at(hard)
-        const took = fault === Fault.hang ? 5 : 0
-        assert.strictEqual(yield* during(took, get()), old)
-        assert.strictEqual(yield* get(), old)
-        yield* assertRequests(2)
-        // The second failure in a row.
-        yield* pass(1.2)
-        assert.strictEqual(yield* during(took, get()), old)
-      }).pipe(Effect.provide(cached()))
+  it.effect.each(faults)("returns a late token when IMS returns %s, and in the pause after that", ([_name, fault]) =>
+    Effect.gen(function* () {
+      const old = yield* get()
+      yield* script(Fault.always(fault))
+      yield* at(hard)
+      const took = fault === Fault.hang ? 5 : 0
+      assert.strictEqual(yield* during(took, get()), old)
+      assert.strictEqual(yield* get(), old)
+      yield* assertRequests(2)
+      // The second failure in a row.
+      yield* pass(1.2)
+      assert.strictEqual(yield* during(took, get()), old)
+    }).pipe(Effect.provide(cached()))
   )
 
   it.effect.each(["Disabled", "AccessDenied", "NotFound", "InvalidSecret", "Unavailable"] as const)(
-    "is returned when the request fails because the secret backend returns %s",
+    "returns a late token when the secret backend returns %s",
     (reason) => {
       const backend = makeBackend()
       return Effect.gen(function* () {
@@ -186,7 +184,7 @@ describe("a late token", () => {
     }
   )
 
-  it.effect.each(faults)("is not returned from 5 s before it expires when IMS returns %s", ([_name, fault]) =>
+  it.effect.each(faults)("fails from 5 s before the token expires when IMS returns %s", ([_name, fault]) =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* script(Fault.always(fault))
@@ -199,7 +197,7 @@ describe("a late token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is not returned when the request fails less than 5 s before it expires", () =>
+  it.effect("fails when a request fails less than 5 s before the token expires", () =>
     Effect.gen(function* () {
       yield* get()
       yield* script(Fault.always(Fault.hang))
@@ -208,7 +206,7 @@ describe("a late token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is not returned when it is invalidated during the request", () =>
+  it.effect("fails when the late token is invalidated during a request that fails", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const old = yield* get()
@@ -227,7 +225,7 @@ describe("a late token", () => {
 })
 
 describe("with renewal inline", () => {
-  it.effect("the caller that finds the token due renews it, and waits", () =>
+  it.effect("makes the caller that finds the token due renew it and wait when renewal is inline", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* at(soft)
@@ -241,7 +239,7 @@ describe("with renewal inline", () => {
     }).pipe(Effect.provide(inline))
   )
 
-  it.effect("the callers that find a renewal in progress get the due token at once", () =>
+  it.effect("returns the due token at once when an inline renewal is in progress", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* at(soft)
@@ -254,23 +252,25 @@ describe("with renewal inline", () => {
     }).pipe(Effect.provide(inline))
   )
 
-  it.effect.each(faults)("the caller gets the due token when IMS returns %s, and in the pause", ([_name, fault]) =>
-    Effect.gen(function* () {
-      const old = yield* get()
-      yield* at(soft)
-      yield* script(Fault.always(fault))
-      for (let i = 0; i < 3; i++) {
-        assert.strictEqual(yield* during(fault === Fault.hang ? 5 : 0, get()), old)
-        const made = yield* requests
-        assert.strictEqual(yield* get(), old)
-        yield* assertRequests(made)
-        yield* pass(15)
-      }
-      assert.isAtLeast(yield* requests, 2)
-    }).pipe(Effect.provide(inline))
+  it.effect.each(faults)(
+    "returns the due token when an inline renewal fails with %s, and in the pause after that",
+    ([_name, fault]) =>
+      Effect.gen(function* () {
+        const old = yield* get()
+        yield* at(soft)
+        yield* script(Fault.always(fault))
+        for (let i = 0; i < 3; i++) {
+          assert.strictEqual(yield* during(fault === Fault.hang ? 5 : 0, get()), old)
+          const made = yield* requests
+          assert.strictEqual(yield* get(), old)
+          yield* assertRequests(made)
+          yield* pass(15)
+        }
+        assert.isAtLeast(yield* requests, 2)
+      }).pipe(Effect.provide(inline))
   )
 
-  it.effect("the caller causes requests after 1, 2, 4, 8 and 10 s when IMS returns 500", () =>
+  it.effect("makes inline renewals after 1, 2, 4, 8 and 10 s when IMS returns 500", () =>
     Effect.gen(function* () {
       yield* get()
       yield* at(soft)
@@ -279,7 +279,7 @@ describe("with renewal inline", () => {
     }).pipe(Effect.provide(inline))
   )
 
-  it.effect("the caller gets the error when the token expired, or was invalidated, during the request", () =>
+  it.effect("fails when an inline renewal fails and the token expired or was invalidated during it", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const renew = Effect.gen(function* () {
@@ -310,7 +310,7 @@ const assertPausesFrom = (pauses: ReadonlyArray<number>) => {
 }
 
 describe("the life of a token", () => {
-  it.effect("counts from the moment before the request was sent", () =>
+  it.effect("counts the life of a token from the time just before its request was sent", () =>
     Effect.gen(function* () {
       yield* at(1000)
       yield* script(Fault.once(Fault.delay("3 seconds")))
@@ -323,7 +323,7 @@ describe("the life of a token", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("of 10 s passes through fresh, due and over, of which the status tells", () =>
+  it.effect("has the states fresh, due and none when the life of a token is 10 s", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const state = Effect.map(cache.status, ([status]) => status?.state)
@@ -341,7 +341,7 @@ describe("the life of a token", () => {
     }).pipe(Effect.provide(cached({}, { app: { name: "Short", tokenLife: "10 seconds" } })))
   )
 
-  it.effect("has other borders when the options move them", () =>
+  it.effect("begins the phases of a token as the options say", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* at(1799)

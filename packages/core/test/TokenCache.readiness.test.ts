@@ -1,5 +1,5 @@
-// Rule 11: `isReady`, `warmUp` and `status`, and the recipe of the guide: liveness asks nothing, readiness polls
-// `isReady` every 10 s, and `warmUp` requests the first token.
+// `isReady`, `warmUp` and `status`, used as in the guide: liveness makes no request, readiness polls `isReady` every
+// 10 s, and `warmUp` requests the first token.
 import { assert, describe, it } from "@effect/vitest"
 import { Scopes, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -35,7 +35,7 @@ const cache = TokenCache.TokenCache
 const isReady = Effect.flatMap(cache, (cache) => cache.isReady)
 const outage = (duration: Duration.Input) => script(Fault.forDuration(down, duration))
 
-/** Polls as an orchestrator does, every 10 s; returns the seconds at which the replica was not ready. */
+/** Polls every 10 s, as an orchestrator does. Returns the seconds at which the replica was not ready. */
 const poll = (length: number) =>
   Effect.gen(function* () {
     const unready: Array<number> = []
@@ -47,7 +47,7 @@ const poll = (length: number) =>
   })
 
 describe("isReady", () => {
-  it.effect("returns false at first, and starts one request without waiting for it", () =>
+  it.effect("isReady returns false at first, and starts one request without waiting for it", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("2 seconds")))
       for (let i = 0; i < 10; i++) assert.isFalse(yield* isReady)
@@ -60,7 +60,7 @@ describe("isReady", () => {
     }).pipe(Effect.provide(byDefault()))
   )
 
-  it.effect("returns true, without a request, when the token is fresh", () =>
+  it.effect("isReady returns true, without a request, when the token is fresh", () =>
     Effect.gen(function* () {
       yield* get()
       for (let i = 0; i < 10; i++) assert.isTrue(yield* isReady)
@@ -68,7 +68,7 @@ describe("isReady", () => {
     }).pipe(Effect.provide(byDefault()))
   )
 
-  it.effect("returns true, and starts one renewal, when the token is due or late", () =>
+  it.effect("isReady returns true, and starts one renewal, when the token is due or late", () =>
     Effect.gen(function* () {
       yield* get()
       for (const [i, moment] of [soft, soft + hard].entries()) {
@@ -81,18 +81,20 @@ describe("isReady", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns true until 5 s before the token expires, and false from then on, when IMS is unreachable", () =>
-    Effect.gen(function* () {
-      yield* get()
-      yield* script(Fault.always(Fault.reset))
-      yield* at(last - 0.001)
-      assert.isTrue(yield* isReady)
-      yield* at(last)
-      assert.isFalse(yield* isReady)
-    }).pipe(Effect.provide(cached()))
+  it.effect(
+    "isReady returns true until 5 s before the token expires, and false from then on, when IMS is unreachable",
+    () =>
+      Effect.gen(function* () {
+        yield* get()
+        yield* script(Fault.always(Fault.reset))
+        yield* at(last - 0.001)
+        assert.isTrue(yield* isReady)
+        yield* at(last)
+        assert.isFalse(yield* isReady)
+      }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("starts no request while a pause holds, once and again", () =>
+  it.effect("isReady starts no request while a pause holds, twice in a row", () =>
     Effect.gen(function* () {
       yield* script(Fault.always(Fault.rateLimit(60)))
       for (let i = 1; i <= 3; i++) {
@@ -103,7 +105,7 @@ describe("isReady", () => {
     }).pipe(Effect.provide(byDefault()))
   )
 
-  it.effect("returns true when the token was invalidated and its successor is here, and false between", () =>
+  it.effect("isReady returns false between the invalidation of a token and the next one", () =>
     Effect.gen(function* () {
       yield* (yield* cache).invalidate(yield* get())
       assert.isFalse(yield* isReady)
@@ -112,7 +114,7 @@ describe("isReady", () => {
     }).pipe(Effect.provide(byDefault()))
   )
 
-  it.effect("tells of the default scopes only", () =>
+  it.effect("isReady ignores other scopes than the default ones", () =>
     Effect.gen(function* () {
       yield* get(a)
       assert.isFalse(yield* isReady)
@@ -126,18 +128,20 @@ describe("isReady", () => {
 })
 
 describe("warmUp", () => {
-  it.effect("requests a token when the layer is built, without waiting for it, and serves the first caller", () =>
-    Effect.gen(function* () {
-      const fake = yield* FakeIms.FakeIms
-      yield* fake.script(route, Fault.once(Fault.delay("2 seconds")))
-      const service = yield* TokenCache.make({ warmUp: true })
-      yield* fake.awaitRequest(route)
-      assert.strictEqual(yield* seconds, 0)
-      yield* pass(2)
-      assert.isDefined(service.peekUnsafe())
-      yield* service.get()
-      yield* fake.assertTokenRequests(1)
-    }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
+  it.effect(
+    "warmUp requests a token when the layer is built, without waiting for it, and serves the first caller",
+    () =>
+      Effect.gen(function* () {
+        const fake = yield* FakeIms.FakeIms
+        yield* fake.script(route, Fault.once(Fault.delay("2 seconds")))
+        const service = yield* TokenCache.make({ warmUp: true })
+        yield* fake.awaitRequest(route)
+        assert.strictEqual(yield* seconds, 0)
+        yield* pass(2)
+        assert.isDefined(service.peekUnsafe())
+        yield* service.get()
+        yield* fake.assertTokenRequests(1)
+      }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
   it.effect.each<readonly [string, Fault.Fault, number]>([
@@ -146,23 +150,25 @@ describe("warmUp", () => {
     ["503 with Retry-After: 30", Fault.rateLimit(30, 503), 36],
     ["invalid_client", invalidClient, 72],
     ["invalid_request", oauth("invalid_request"), 72]
-  ])("repeats until the first success, which comes soon after IMS stops returning %s", ([_name, fault, within]) =>
-    Effect.gen(function* () {
-      yield* script(Fault.always(fault))
-      const service = yield* cache
-      yield* passInSteps(20 * 60)
-      assert.isAtLeast(yield* requests, 15)
-      assert.isUndefined(service.peekUnsafe())
-      yield* clear
-      yield* passInSteps(within)
-      assert.isDefined(service.peekUnsafe())
-      const made = yield* requests
-      yield* passInSteps(600)
-      yield* assertRequests(made)
-    }).pipe(Effect.provide(byDefault({ warmUp: true })))
+  ])(
+    "warmUp repeats its request until the first success, soon after IMS stops returning %s",
+    ([_name, fault, within]) =>
+      Effect.gen(function* () {
+        yield* script(Fault.always(fault))
+        const service = yield* cache
+        yield* passInSteps(20 * 60)
+        assert.isAtLeast(yield* requests, 15)
+        assert.isUndefined(service.peekUnsafe())
+        yield* clear
+        yield* passInSteps(within)
+        assert.isDefined(service.peekUnsafe())
+        const made = yield* requests
+        yield* passInSteps(600)
+        yield* assertRequests(made)
+      }).pipe(Effect.provide(byDefault({ warmUp: true })))
   )
 
-  it.effect("repeats until the secret backend returns the secret", () => {
+  it.effect("warmUp repeats its request until the secret backend returns the secret", () => {
     const backend = makeBackend()
     backend.answer = () => Effect.fail(backendError("NotFound"))
     return Effect.gen(function* () {
@@ -175,7 +181,7 @@ describe("warmUp", () => {
     }).pipe(Effect.provide(over(backend, { warmUp: true })))
   })
 
-  it.effect("ends when a caller gets the first token", () =>
+  it.effect("warmUp ends when a caller gets the first token", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(down))
       const fake = yield* FakeIms.FakeIms
@@ -193,7 +199,7 @@ describe("warmUp", () => {
 describe("a replica with warmUp and isReady polled every 10 s", () => {
   const replica = byDefault({ warmUp: true })
 
-  it.effect("is ready from the second poll on, through three hours without traffic", () =>
+  it.effect("becomes ready at the second poll, and stays ready for three hours without traffic, with warmUp", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(
         (yield* poll(3 * 3600)).filter((moment) => moment > 0),
@@ -204,7 +210,7 @@ describe("a replica with warmUp and isReady polled every 10 s", () => {
   )
 
   it.effect.each([1, 30, 38, 40, 42, 44, 47])(
-    "is ready through an outage of 12 min that begins at minute %i",
+    "stays ready during an outage of 12 min when that begins at minute %i",
     (minute) =>
       Effect.gen(function* () {
         yield* get()
@@ -216,7 +222,7 @@ describe("a replica with warmUp and isReady polled every 10 s", () => {
       }).pipe(Effect.provide(replica))
   )
 
-  it.effect("is ready at most 20 s after an outage of 12 min that it was started in", () =>
+  it.effect("becomes ready at most 20 s after an outage of 12 min when a replica with warmUp started in it", () =>
     Effect.gen(function* () {
       yield* outage("12 minutes")
       const service = yield* TokenCache.make({ warmUp: true })
@@ -226,10 +232,10 @@ describe("a replica with warmUp and isReady polled every 10 s", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("is ready again at most 20 s after an outage of 2 h", () =>
+  it.effect("becomes ready again at most 20 s after an outage of 2 h", () =>
     Effect.gen(function* () {
       yield* poll(600)
-      // It begins with the first renewal that it meets.
+      // The outage begins with the first renewal.
       yield* outage("2 hours")
       const unready = yield* poll(4 * 3600)
       const failed = (yield* (yield* FakeIms.FakeIms).tokenRequests).find(({ status }) => status === 500)
@@ -239,7 +245,7 @@ describe("a replica with warmUp and isReady polled every 10 s", () => {
     }).pipe(Effect.provide(replica))
   )
 
-  it.effect("makes no request for liveness: status asks nobody", () =>
+  it.effect("makes no request when a liveness probe reads status", () =>
     Effect.gen(function* () {
       for (let i = 0; i < 360; i++) {
         yield* (yield* cache).status
@@ -251,7 +257,7 @@ describe("a replica with warmUp and isReady polled every 10 s", () => {
 })
 
 describe("a replica without warmUp whose isReady is polled every 10 s", () => {
-  it.effect("is ready at most 20 s after an outage of 12 min that it was started in", () =>
+  it.effect("becomes ready at most 20 s after an outage of 12 min when a replica without warmUp started in it", () =>
     Effect.gen(function* () {
       yield* outage("12 minutes")
       const unready = yield* poll(3600)
@@ -263,7 +269,7 @@ describe("a replica without warmUp whose isReady is polled every 10 s", () => {
 })
 
 describe("status", () => {
-  it.effect("describes each key, and makes no request", () =>
+  it.effect("status describes each key, and makes no request", () =>
     Effect.gen(function* () {
       const { status } = yield* cache
       const other = Scopes.make("other")
@@ -295,7 +301,7 @@ describe("status", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("tells the last failure and the time of the next attempt until the next success", () =>
+  it.effect("status shows the last failure and the time until the next attempt, until the next success", () =>
     Effect.gen(function* () {
       const { status } = yield* cache
       yield* script(Fault.once(down))
@@ -310,7 +316,7 @@ describe("status", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("tells of a failure though there is a token", () =>
+  it.effect("status shows a failure when there is a token", () =>
     Effect.gen(function* () {
       yield* get()
       yield* script(Fault.once(down))

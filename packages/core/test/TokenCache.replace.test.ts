@@ -1,4 +1,4 @@
-// Rule 8 in the cache: `replace` is a `refresh` that token age and backoff limit, and that drops nothing.
+// `replace` is a `refresh` that is limited by the token's age and by pauses, and that does not drop the old token.
 import { assert, describe, it } from "@effect/vitest"
 import { AccessToken, ClientCredentials, RetryPolicy, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -27,7 +27,7 @@ const replace = (token: AccessToken.AccessToken) => Effect.flatMap(cache, (cache
 const copyOf = (token: AccessToken.AccessToken) =>
   new AccessToken.AccessToken({ ...token, value: Redacted.make(Redacted.value(token.value)) })
 
-/** A token older than 30 s, whose replacement IMS has been asked for with this fault. */
+/** A token older than 30 s, while its replacement is requested from an IMS with this fault. */
 const replacing = (fault: Fault.Fault, count = 2) =>
   Effect.gen(function* () {
     const old = yield* get()
@@ -39,7 +39,7 @@ const replacing = (fault: Fault.Fault, count = 2) =>
   })
 
 describe("replace", () => {
-  it.effect("returns a new token, and the next ones again, when each is 30 s old", () =>
+  it.effect("replace returns a new token, again and again, when each token is 30 s old", () =>
     Effect.gen(function* () {
       let token = yield* get()
       for (let i = 1; i <= 3; i++) {
@@ -53,7 +53,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns none, without a request, when the token is younger than 30 s", () =>
+  it.effect("replace returns none, without a request, when the token is younger than 30 s", () =>
     Effect.gen(function* () {
       const token = yield* get()
       for (const age of [0, 10, 19.999]) {
@@ -66,7 +66,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("makes one request for a hundred callers", () =>
+  it.effect("replace makes one request when a hundred callers call it", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* pass(31)
@@ -81,7 +81,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns the token of the renewal in progress", () =>
+  it.effect("replace returns the token of the renewal in progress", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* pass(soft)
@@ -93,19 +93,21 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns the newer token in memory, without a request, even when that is young or a pause holds", () =>
-    Effect.gen(function* () {
-      const old = yield* get()
-      const newer = yield* refresh()
-      assert.strictEqual(Option.getOrThrow(yield* replace(old)), newer)
-      yield* script(Fault.once(Fault.rateLimit(60)))
-      yield* Effect.flip(refresh())
-      assert.strictEqual(Option.getOrThrow(yield* replace(old)), newer)
-      yield* assertRequests(3)
-    }).pipe(Effect.provide(cached()))
+  it.effect(
+    "replace returns the newer token in memory, without a request, even when it is young or a pause holds",
+    () =>
+      Effect.gen(function* () {
+        const old = yield* get()
+        const newer = yield* refresh()
+        assert.strictEqual(Option.getOrThrow(yield* replace(old)), newer)
+        yield* script(Fault.once(Fault.rateLimit(60)))
+        yield* Effect.flip(refresh())
+        assert.strictEqual(Option.getOrThrow(yield* replace(old)), newer)
+        yield* assertRequests(3)
+      }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns none, without a request, while a pause after its own failure holds, and the old token stays", () =>
+  it.effect("replace returns none, and keeps the token, during a pause after the failure of its key", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* pass(31)
@@ -119,19 +121,19 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns none, without a request, while a pause after a failure of another key holds", () =>
+  it.effect("replace returns none, without a request, during a pause after the failure of another key", () =>
     Effect.gen(function* () {
       const old = yield* get(a)
       yield* pass(31)
       yield* script(Fault.once(Fault.rateLimit(3)))
       yield* Effect.flip(get(b))
-      // Nor does it wait for a stated wait that is short.
+      // It does not wait for a short stated wait either.
       assert.isTrue(Option.isNone(yield* replace(old)))
       yield* assertRequests(2)
     }).pipe(Effect.provide(cached({}, { app })))
   )
 
-  it.effect("returns none when the request fails because the secret can't be read, and the old token stays", () => {
+  it.effect("replace returns none, and keeps the token, when the secret can't be read", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       const old = yield* get()
@@ -145,7 +147,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("returns none when IMS returns the same token again", () => {
+  it.effect("replace returns none when IMS returns the same token again", () => {
     const value = "fake.token.always.the.same"
     return Effect.gen(function* () {
       const old = yield* get()
@@ -155,7 +157,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached({}, { app: { name: "Same", response: { set: { access_token: value } } } })))
   })
 
-  it.effect("returns a token that can't be kept, and the old one stays", () =>
+  it.effect("replace returns a token that can't be kept, and keeps the old one", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* pass(31)
@@ -165,7 +167,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns a new token when the old one is not in memory any more", () =>
+  it.effect("replace returns a new token when the old one is not in memory any more", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* pass(31)
@@ -176,7 +178,7 @@ describe("replace", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns none when the program's tracer throws, and the old token stays", () => {
+  it.effect("replace returns none, and keeps the token, when the program's tracer throws", () => {
     let isBroken = false
     const tracer = Tracer.make({
       span: (options) => {
@@ -196,7 +198,7 @@ describe("replace", () => {
 })
 
 describe("a token that is being replaced", () => {
-  it.effect("serves until the new one is here", () =>
+  it.effect("returns the old token until the new one has arrived when it is being replaced", () =>
     Effect.gen(function* () {
       const { peekUnsafe, status } = yield* cache
       const { fiber, old } = yield* replacing(Fault.delay("1 second"))
@@ -211,17 +213,19 @@ describe("a token that is being replaced", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("serves on when the request fails, also when the caller of replace has left", () =>
-    Effect.gen(function* () {
-      const { fiber, old } = yield* replacing(Fault.hang)
-      yield* Fiber.interrupt(fiber)
-      yield* pass(5)
-      assert.strictEqual(yield* get(), old)
-      yield* assertRequests(2)
-    }).pipe(Effect.provide(cached()))
+  it.effect(
+    "keeps returning the old token when its replacement fails, also when the caller of replace was interrupted",
+    () =>
+      Effect.gen(function* () {
+        const { fiber, old } = yield* replacing(Fault.hang)
+        yield* Fiber.interrupt(fiber)
+        yield* pass(5)
+        assert.strictEqual(yield* get(), old)
+        yield* assertRequests(2)
+      }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("serves nobody when it is invalidated meanwhile by a caller that holds a copy", () =>
+  it.effect("does not return a token when a caller with a copy invalidates it during its replacement", () =>
     Effect.gen(function* () {
       const { invalidate } = yield* cache
       const { fiber, old } = yield* replacing(Fault.delay("1 second"))
@@ -233,7 +237,7 @@ describe("a token that is being replaced", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("is dropped when the secret provider returns another client id", () => {
+  it.effect("drops the token when the secret provider returns another client id during its replacement", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       const old = yield* get()
@@ -246,7 +250,7 @@ describe("a token that is being replaced", () => {
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("is forgotten when the layer is closed meanwhile, and replace returns none", () =>
+  it.effect("forgets the token, and replace returns none, when the layer is closed during its replacement", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const layer = TokenCache.layerWith({}).pipe(Layer.provide(RetryPolicy.layer(RetryPolicy.none)))
@@ -259,7 +263,7 @@ describe("a token that is being replaced", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("is what the holder of an older token gets, and then the newest one", () =>
+  it.effect("gives the holder of an older token the newest one", () =>
     Effect.gen(function* () {
       const first = yield* get()
       yield* refresh()

@@ -1,4 +1,4 @@
-// Rule 2: one request for each key. Callers come and go, none harms another, and only closing the layer interrupts it.
+// One request for each key. Interrupting a caller does not affect the others. Only closing the layer ends a request.
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Scopes, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -31,7 +31,7 @@ describe("callers of one key", () => {
     ["the last", [4]],
     ["some", [0, 2, 3]],
     ["all but one", [0, 1, 2, 4]]
-  ])("get their token from one request when %s of five callers are interrupted", ([_name, leaving]) =>
+  ])("returns the token of one request to the others when %s of five callers are interrupted", ([_name, leaving]) =>
     Effect.gen(function* () {
       yield* slow
       const fibers = yield* five
@@ -44,7 +44,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("leave the token for the next one when all of them are interrupted", () =>
+  it.effect("keeps the token of the request for the next caller when all its callers are interrupted", () =>
     Effect.gen(function* () {
       yield* slow
       const fibers = yield* five
@@ -57,7 +57,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("get no token when they wait 1 s for an IMS that takes 2 s, and the next one gets it from memory", () =>
+  it.effect("returns the token from memory to the next caller when earlier callers gave up after 1 s", () =>
     Effect.gen(function* () {
       yield* slow
       const impatient = Effect.timeoutOption(get(), "1 second")
@@ -73,7 +73,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("leave a request that ends at its own time limit when all of them are interrupted", () =>
+  it.effect("ends a request at its own time limit when all its callers are interrupted", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.hang))
       const fiber = yield* Effect.forkChild(get())
@@ -85,13 +85,13 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("cause no second request when one arrives at the moment at which the request ends", () => {
+  it.effect("makes no second request when a caller arrives at the moment at which the request ends", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       const arrived: Array<Fiber.Fiber<unknown, unknown>> = []
       yield* slow
       const first = yield* get().pipe(
-        // It goes on at the moment at which the request ends, and asks again.
+        // The caller continues at the moment at which the request ends, and calls again.
         Effect.andThen(get()),
         Effect.forkChild
       )
@@ -103,7 +103,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("cause no second request when reading the secret itself asks for a token", () => {
+  it.effect("makes no second request when reading the secret asks for a token itself", () => {
     const backend = makeBackend()
     return Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
@@ -121,7 +121,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(over(backend)))
   })
 
-  it.effect("get the same error when the request fails, and a token from the next request", () =>
+  it.effect("returns the same error to all callers when the request fails, and a token from the next request", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(Fault.hang))
       const fibers = yield* Effect.forEach([1, 2, 3], () => Effect.forkChild(Effect.flip(get())))
@@ -135,7 +135,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("get a new token from one request when two of them refresh at the same time", () =>
+  it.effect("refresh returns a new token from one request when two callers refresh at the same time", () =>
     Effect.gen(function* () {
       const old = yield* get()
       yield* slow
@@ -150,7 +150,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("get the token of the renewal in the background when one of them refreshes", () =>
+  it.effect("refresh returns the token of the renewal in progress", () =>
     Effect.gen(function* () {
       yield* get()
       yield* slow
@@ -163,7 +163,7 @@ describe("callers of one key", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("get the refreshed token when the old one is invalidated during the request", () =>
+  it.effect("returns the refreshed token when the old one is invalidated during the request", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const old = yield* get()
@@ -203,7 +203,7 @@ describe("a closed layer", () => {
       assert.isUndefined(cache.peekUnsafe())
     })
 
-  it.effect("fails every call with Closed, and forgets the token in memory", () =>
+  it.effect("fails every call with Closed, and forgets the token, when the layer is closed", () =>
     Effect.gen(function* () {
       const { cache, close } = yield* build
       yield* cache.get()
@@ -213,7 +213,7 @@ describe("a closed layer", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("fails waiting callers with Closed, and interrupts the request", () =>
+  it.effect("fails waiting callers with Closed, and interrupts the request, when the layer is closed", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const { cache, close } = yield* build
@@ -228,7 +228,7 @@ describe("a closed layer", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("fails later calls with Closed when it is closed during a renewal in the background", () =>
+  it.effect("fails later calls with Closed when the layer is closed during a renewal in the background", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const { cache, close } = yield* build
@@ -245,7 +245,7 @@ describe("a closed layer", () => {
     ["invalid_client", invalidClient],
     ["429 with Retry-After", Fault.rateLimit(60)],
     ["500", down]
-  ])("fails every call with Closed when it is closed in the pause after %s", ([_name, fault]) =>
+  ])("fails every call with Closed when the layer is closed in the pause after %s", ([_name, fault]) =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const { cache, close } = yield* build
@@ -257,7 +257,7 @@ describe("a closed layer", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("fails a caller with Closed when it waits for a stated wait to pass", () =>
+  it.effect("fails with Closed when the layer is closed during a stated wait", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const { cache, close } = yield* build
@@ -272,7 +272,7 @@ describe("a closed layer", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("sends nothing more, and is not ready, when warm-up was waiting to repeat", () =>
+  it.effect("sends nothing further, and is not ready, when the layer is closed between requests of warmUp", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const scope = yield* Scope.make()
@@ -303,21 +303,23 @@ describe("a request that the runtime has lost", () => {
     return { flights, runs: () => runs }
   })
 
-  it.effect("is replaced by one other, for all its callers, a second after its time limit", () =>
-    Effect.gen(function* () {
-      const { flights, runs } = yield* makeLost
-      const fibers = yield* Effect.forEach([1, 2, 3], () =>
-        Effect.forkChild(flights.join("a", asked), { startImmediately: true })
-      )
-      yield* TestClock.adjust("5.999 seconds")
-      assert.strictEqual(runs(), 1)
-      yield* TestClock.adjust("1001 millis")
-      for (const fiber of fibers) assert.strictEqual(yield* Fiber.join(fiber), "token 2")
-      assert.strictEqual(runs(), 2)
-    }).pipe(Effect.scoped)
+  it.effect(
+    "starts one other request, for all callers, a second after the time limit when the runtime lost the first",
+    () =>
+      Effect.gen(function* () {
+        const { flights, runs } = yield* makeLost
+        const fibers = yield* Effect.forEach([1, 2, 3], () =>
+          Effect.forkChild(flights.join("a", asked), { startImmediately: true })
+        )
+        yield* TestClock.adjust("5.999 seconds")
+        assert.strictEqual(runs(), 1)
+        yield* TestClock.adjust("1001 millis")
+        for (const fiber of fibers) assert.strictEqual(yield* Fiber.join(fiber), "token 2")
+        assert.strictEqual(runs(), 2)
+      }).pipe(Effect.scoped)
   )
 
-  it.effect("is replaced when the next caller comes a second after its time limit", () =>
+  it.effect("starts another request when the next caller comes a second after the time limit of a lost one", () =>
     Effect.gen(function* () {
       const { flights } = yield* makeLost
       yield* flights.start("a")

@@ -1,4 +1,4 @@
-// Rule 10: the span of a shared request is a root with links to its callers.
+// The span of a shared request is a root span with links to its callers.
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing"
 import { route } from "./cacheSupport.ts"
 
 describe("the span of a request", () => {
-  /** The span above the request that all of these asked for at once. */
+  /** The span of the request that all of these callers share. */
   const spanOf = (
     asked: (
       get: TokenCache.TokenCache["Service"]["get"]
@@ -42,7 +42,7 @@ describe("the span of a request", () => {
   const spans = (callers: ReadonlyArray<string>) =>
     spanOf((get) => callers.map((name) => get().pipe(Effect.withSpan(name))))
 
-  it.effect("is a root with links to all callers of the request", () =>
+  it.effect("makes a root span with links to all callers of the request", () =>
     Effect.gen(function* () {
       const top = yield* spans(["one", "two", "three"])
       assert.strictEqual(top?.name, "TokenCache.request")
@@ -56,7 +56,7 @@ describe("the span of a request", () => {
     }).pipe(Effect.withSpan("the test"))
   )
 
-  it.effect("is linked to each caller once, and to at most 128", () =>
+  it.effect("links the span of a request to each caller once, and to at most 128", () =>
     Effect.gen(function* () {
       const often = yield* spanOf((get) => [get(), get(), get()]).pipe(Effect.withSpan("one caller"))
       assert.deepStrictEqual(
@@ -68,7 +68,7 @@ describe("the span of a request", () => {
     })
   )
 
-  it.effect("is made for no renewal during a pause", () =>
+  it.effect("makes no span for a renewal during a pause", () =>
     Effect.gen(function* () {
       const names: Array<string> = []
       const tracer = Tracer.make({
@@ -96,7 +96,7 @@ describe("the span of a request", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("costs nobody a token when it can't take links", () =>
+  it.effect("returns a token when the span can't take links", () =>
     Effect.gen(function* () {
       const tracer = Tracer.make({
         span: (options) => {
@@ -119,7 +119,7 @@ describe("the span of a request", () => {
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("is not needed: callers get a token when tracing is off", () =>
+  it.effect("returns a token when tracing is off", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.make()
       assert.isNotEmpty(Redacted.value((yield* cache.get()).value))

@@ -1,4 +1,4 @@
-// What operators see of the cache: metrics by name and attribute, and log lines by level.
+// The metrics of the cache by name and attribute, and its log lines by level.
 import { assert, describe, it } from "@effect/vitest"
 import { Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
@@ -22,7 +22,7 @@ import {
 const at = (seconds: number) => TestClock.setTime(seconds * 1000)
 
 describe("metrics", () => {
-  /** The cache with a registry of its own. */
+  /** The cache with its own registry of metrics. */
   const measured = (options?: TokenCache.Options) => {
     const registry = new Map()
     const layer = cached({ name: "m", ...options }).pipe(Layer.provide(Layer.succeed(Metric.MetricRegistry, registry)))
@@ -45,7 +45,7 @@ describe("metrics", () => {
     return { layer, states, one, count }
   }
 
-  it.effect("count calls by hit, stale and miss; hits are published with the next request", () => {
+  it.effect("counts calls by hit, stale and miss, and publishes hits with the next request", () => {
     const { count, layer } = measured()
     const counts = Effect.forEach(["hit", "stale", "miss"], (result) => count("itwin.auth.cache.requests", { result }))
     return Effect.gen(function* () {
@@ -62,7 +62,7 @@ describe("metrics", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tell how long requests take, and count failures by their reason", () => {
+  it.effect("measures how long requests take, and counts failures by their reason", () => {
     const { count, layer, one } = measured()
     return Effect.gen(function* () {
       yield* script(Fault.once(Fault.delay("2 seconds")), Fault.once(Fault.hang), Fault.once(down))
@@ -83,7 +83,7 @@ describe("metrics", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tell how long the newest token lives", () => {
+  it.effect("measures the remaining life of the newest token", () => {
     const { layer, one } = measured()
     return Effect.gen(function* () {
       yield* get()
@@ -91,7 +91,7 @@ describe("metrics", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("are those of the guide, each with the cache's name, and have no other attributes", () => {
+  it.effect("publishes the metrics of the guide, each with the cache's name and no other attributes", () => {
     const { layer, states } = measured()
     return Effect.gen(function* () {
       yield* get()
@@ -126,7 +126,7 @@ describe("log", () => {
     return { lines, levels: () => lines.splice(0).map(([level]) => level), logging, layer }
   }
 
-  it.effect("tells of an obtained token at level debug", () => {
+  it.effect("logs an obtained token at level debug", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* get()
@@ -136,7 +136,7 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tells of each failed renewal at level warning, and of the recovery once at level info", () => {
+  it.effect("logs each failed renewal at level warning, and the recovery once at level info", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* get()
@@ -156,7 +156,7 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tells of a failed renewal at level error from 2 min before expiry", () => {
+  it.effect("logs a failed renewal at level error from 2 min before expiry", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* get()
@@ -170,7 +170,7 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect("tells of a failed first request at level debug, because its caller gets the error", () => {
+  it.effect("logs a failed first request at level debug, because its caller gets the error", () => {
     const { layer, levels } = logged()
     return Effect.gen(function* () {
       yield* script(Fault.once(invalidClient))
@@ -180,33 +180,30 @@ describe("log", () => {
     }).pipe(Effect.provide(layer))
   })
 
-  it.effect(
-    "tells of a failed warm-up at level warning, without the secret, even when a caller waits for it too",
-    () => {
-      const { lines, logging } = logged()
-      return Effect.gen(function* () {
-        const { credentials } = yield* SecretProvider.SecretProvider
-        const secret = Redacted.value((yield* credentials).clientSecret)
-        const body = { error: "invalid_client", error_description: `${secret} is wrong` }
-        yield* script(Fault.once(Fault.respond({ status: 401, body })))
-        const slowly = { credentials: Effect.delay(credentials, "1 second") }
-        const cache = yield* TokenCache.make({ warmUp: true }).pipe(
-          Effect.provideService(SecretProvider.SecretProvider, slowly)
-        )
-        const caller = yield* Effect.forkChild(Effect.flip(cache.get()))
-        // Twice: after invalid_client the secret is read once more.
-        yield* TestClock.adjust("2 seconds")
-        assert.strictEqual((yield* Fiber.join(caller)).reason._tag, "InvalidClient")
-        assert.deepStrictEqual(
-          lines.map(([level]) => level),
-          ["Warn"]
-        )
-        assert.notInclude(lines[0]?.[1], secret)
-      }).pipe(Effect.scoped, Effect.provide([logging, FakeIms.layerTest()]))
-    }
-  )
+  it.effect("logs a failed warm-up at level warning, without the secret, even when a caller waits for it too", () => {
+    const { lines, logging } = logged()
+    return Effect.gen(function* () {
+      const { credentials } = yield* SecretProvider.SecretProvider
+      const secret = Redacted.value((yield* credentials).clientSecret)
+      const body = { error: "invalid_client", error_description: `${secret} is wrong` }
+      yield* script(Fault.once(Fault.respond({ status: 401, body })))
+      const slowly = { credentials: Effect.delay(credentials, "1 second") }
+      const cache = yield* TokenCache.make({ warmUp: true }).pipe(
+        Effect.provideService(SecretProvider.SecretProvider, slowly)
+      )
+      const caller = yield* Effect.forkChild(Effect.flip(cache.get()))
+      // Twice: after invalid_client the secret is read once more.
+      yield* TestClock.adjust("2 seconds")
+      assert.strictEqual((yield* Fiber.join(caller)).reason._tag, "InvalidClient")
+      assert.deepStrictEqual(
+        lines.map(([level]) => level),
+        ["Warn"]
+      )
+      assert.notInclude(lines[0]?.[1], secret)
+    }).pipe(Effect.scoped, Effect.provide([logging, FakeIms.layerTest()]))
+  })
 
-  it.effect("does not tell of a warm-up that the end of the program interrupts", () => {
+  it.effect("logs nothing when the end of the program interrupts a warm-up", () => {
     const { levels, logging } = logged()
     return Effect.gen(function* () {
       yield* script(Fault.once(Fault.hang))
@@ -216,7 +213,7 @@ describe("log", () => {
     }).pipe(Effect.provide([logging, FakeIms.layerTest()]))
   })
 
-  it.effect("names the cache and the client, and no token", () => {
+  it.effect("logs the cache and the client, and no token", () => {
     const texts: Array<string> = []
     const logger = Logger.map(Logger.formatJson, (text) => {
       texts.push(text)
@@ -236,7 +233,7 @@ describe("log", () => {
     )
   })
 
-  it.effect("names the cache on every line", () => {
+  it.effect("logs the name of the cache on every line", () => {
     const lines: Array<{ readonly message: string; readonly cache: unknown }> = []
     const logger = Logger.map(Logger.formatStructured, ({ annotations, message }) => {
       lines.push({ message: String(message), cache: annotations["itwin.auth.cache"] })
@@ -252,7 +249,13 @@ describe("log", () => {
       const two = yield* (yield* FakeIms.FakeIms).registerApp({ name: "Two", scopes: ["itwin-platform"] })
       backend.answer = () => Effect.succeed(two.credentials)
       yield* refresh()
-      for (const told of ["Obtained an", "Obtained no", "Recovered", "credentials read last", "another client id"]) {
+      for (const told of [
+        "Obtained an",
+        "Obtained no",
+        "Recovered",
+        "credentials read last",
+        "returned the client id"
+      ]) {
         assert.isTrue(
           lines.some(({ message }) => message.includes(told)),
           told

@@ -1,4 +1,4 @@
-// Rules 1 and 10: whose token it is, and that no caller can change where the secret goes.
+// Each tenant gets its own token, and no caller can change where the secret is sent.
 import { assert, describe, it } from "@effect/vitest"
 import { Environment, ITwin, ITwinHttpClient, Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
@@ -11,7 +11,7 @@ import { credentials, tokenAnswer } from "./support.ts"
 type Tenant = "One" | "Two" | "Three"
 const names = ["One", "Two", "Three"] as const
 
-/** Three apps, and an API that says which app's token a request carried. */
+/** Three apps, and an API that returns which app's token a request had. */
 const setUp = Effect.gen(function* () {
   const fake = yield* FakeIms.FakeIms
   yield* fake.addRoute("GET", "/who", ({ clientId }) => HttpServerResponse.text(clientId))
@@ -33,7 +33,7 @@ class OfOne extends Context.Service<OfOne, Context.Context<ITwin.ITwin>>()("test
 class OfTwo extends Context.Service<OfTwo, Context.Context<ITwin.ITwin>>()("test/Two") {}
 class OfThree extends Context.Service<OfThree, Context.Context<ITwin.ITwin>>()("test/Three") {}
 
-/** Builds the three stacks in one graph, asks at once and says who was seen. */
+/** Builds the three stacks in one graph, calls at once, and returns the apps that the API saw. */
 const ask = (stack: Stack) =>
   Effect.gen(function* () {
     const credentials = yield* setUp
@@ -54,21 +54,21 @@ const ask = (stack: Stack) =>
   }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
 
 describe("three tenants at once in one graph", () => {
-  it.effect("send each request with their own token when each uses ITwin.layerWith", () =>
+  it.effect("sends each request with its tenant's token when each tenant uses ITwin.layerWith", () =>
     Effect.gen(function* () {
       const { seen, own } = yield* ask(stackOf)
       assert.deepStrictEqual(seen, own)
     })
   )
 
-  it.effect("send each request with their own token when each uses the constant ITwin.layer", () =>
+  it.effect("sends each request with its tenant's token when each tenant uses the constant ITwin.layer", () =>
     Effect.gen(function* () {
       const { seen, own } = yield* ask((provider) => ITwin.layer.pipe(Layer.provide(provider)))
       assert.deepStrictEqual(seen, own)
     })
   )
 
-  it.effect("get their own tokens when each uses the constant TokenCache.layer", () =>
+  it.effect("returns its own token to each tenant when each uses the constant TokenCache.layer", () =>
     Effect.gen(function* () {
       const credentials = yield* setUp
       class One extends Context.Service<One, string>()("test/OneToken") {}
@@ -99,7 +99,7 @@ describe("one const App", () => {
     }).pipe(Effect.provide(makeApp()))
   )
 
-  it.effect("makes one token request when it is provided once to several programs in one run", () => {
+  it.effect("makes one token request when one const App is provided once to several programs in one run", () => {
     const App = makeApp()
     const program = Effect.andThen(get(), count)
     return Effect.gen(function* () {
@@ -108,9 +108,9 @@ describe("one const App", () => {
   })
 
   it.effect(
-    "makes one token request in each program when it is provided to each of several programs in one run",
+    "makes one token request in each program when one const App is provided to each of several programs",
     () => {
-      // The fake is shared, as IMS is; the App is not, because it is fresh on each use.
+      // The fake is shared, as IMS is. App is not shared, because it is built on each use.
       const App = ITwin.layer
       return Effect.gen(function* () {
         for (let i = 1; i <= 3; i++) {
@@ -121,7 +121,7 @@ describe("one const App", () => {
     }
   )
 
-  it.effect("makes one token request when layers of one graph need it, which is provided once to all of them", () => {
+  it.effect("makes one token request when layers need one const App that is provided once to all of them", () => {
     class First extends Context.Service<First, string>()("test/First") {}
     class Second extends Context.Service<Second, string>()("test/Second") {}
     const tokenType = Effect.map(get(), (token) => token.tokenType)
@@ -149,20 +149,24 @@ describe("three tenants at once in a LayerMap", () => {
       return { seen, own: [...names, ...names].map((name) => credentials[name].clientId), requests }
     }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
 
-  it.effect("send each request with their own token, and make one token request each", () =>
-    Effect.gen(function* () {
-      const { seen, own, requests } = yield* throughMap(stackOf)
-      assert.deepStrictEqual(seen, own)
-      assert.strictEqual(requests, 3)
-    })
+  it.effect(
+    "makes one token request for each tenant of a LayerMap, and sends each request with its tenant's token",
+    () =>
+      Effect.gen(function* () {
+        const { seen, own, requests } = yield* throughMap(stackOf)
+        assert.deepStrictEqual(seen, own)
+        assert.strictEqual(requests, 3)
+      })
   )
 
-  it.effect("send each request with their own token when each uses the constant ITwin.layer", () =>
-    Effect.gen(function* () {
-      const { seen, own, requests } = yield* throughMap((provider) => ITwin.layer.pipe(Layer.provide(provider)))
-      assert.deepStrictEqual(seen, own)
-      assert.strictEqual(requests, 3)
-    })
+  it.effect(
+    "sends each request with its tenant's token when each tenant of a LayerMap uses the constant ITwin.layer",
+    () =>
+      Effect.gen(function* () {
+        const { seen, own, requests } = yield* throughMap((provider) => ITwin.layer.pipe(Layer.provide(provider)))
+        assert.deepStrictEqual(seen, own)
+        assert.strictEqual(requests, 3)
+      })
   )
 })
 
@@ -194,23 +198,25 @@ describe("what a caller provides", () => {
     ["SecretProvider", Layer.succeed(SecretProvider.SecretProvider, { credentials: Effect.die("evil") })]
   ] as const
 
-  it.effect.each(ways)("has no effect on get, refresh and what is in memory: %s", ([_name, layer]) =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(1_000_000)
-      const fake = yield* FakeIms.FakeIms
-      const cache = yield* TokenCache.TokenCache
-      const token = yield* get().pipe(Effect.provide(layer))
-      assert.strictEqual(token.issuedAt.epochMilliseconds, 1_000_000)
-      assert.strictEqual(yield* get().pipe(Effect.provide(layer)), token)
-      assert.strictEqual(yield* get(), token)
-      assert.strictEqual((yield* cache.status.pipe(Effect.provide(layer)))[0]?.state, "fresh")
-      assert.deepStrictEqual(cache.environment, Environment.production)
-      assert.strictEqual((yield* refresh().pipe(Effect.provide(layer))).issuedAt.epochMilliseconds, 1_000_000)
-      yield* fake.assertTokenRequests(2)
-    }).pipe(Effect.provide(cached()))
+  it.effect.each(ways)(
+    "does not let what a caller provides change get, refresh or the token in memory: %s",
+    ([_name, layer]) =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_000_000)
+        const fake = yield* FakeIms.FakeIms
+        const cache = yield* TokenCache.TokenCache
+        const token = yield* get().pipe(Effect.provide(layer))
+        assert.strictEqual(token.issuedAt.epochMilliseconds, 1_000_000)
+        assert.strictEqual(yield* get().pipe(Effect.provide(layer)), token)
+        assert.strictEqual(yield* get(), token)
+        assert.strictEqual((yield* cache.status.pipe(Effect.provide(layer)))[0]?.state, "fresh")
+        assert.deepStrictEqual(cache.environment, Environment.production)
+        assert.strictEqual((yield* refresh().pipe(Effect.provide(layer))).issuedAt.epochMilliseconds, 1_000_000)
+        yield* fake.assertTokenRequests(2)
+      }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("does not reach the token request, which has the RequestInit of the layer's build", () => {
+  it.effect("requests tokens with the RequestInit of the layer, not with that of a caller", () => {
     const seen: Array<RequestInit | undefined> = []
     const client = HttpClient.make((request, _url, _signal, fiber) =>
       Effect.suspend(() => {
@@ -233,7 +239,7 @@ describe("what a caller provides", () => {
     )
   })
 
-  it.effect("does not make the cache call itself when it is the authenticated client as the plain one", () =>
+  it.effect("does not call itself when a caller provides the authenticated client as the HttpClient", () =>
     Effect.gen(function* () {
       const client = yield* ITwinHttpClient.ITwinHttpClient
       const plain = HttpClient.make((request) => Effect.orDie(client.execute(request)))

@@ -20,7 +20,7 @@ const cached = (options?: TokenCache.Options) =>
 const requests = Effect.flatMap(FakeIms.FakeIms, (fake) => Effect.map(fake.tokenRequests, (list) => list.length))
 const get = (scopes?: Scopes.Scopes) => Effect.flatMap(TokenCache.TokenCache, (cache) => cache.get(scopes))
 
-/** A cache over a scripted client; time passes only as the test says. */
+/** A cache over a scripted client, in virtual time. */
 const over = (script: ReturnType<typeof scripted>, options: TokenCache.Options = {}) =>
   TokenCache.layerWith(options).pipe(
     Layer.provide([script.layer, SecretProvider.layerStatic(credentials), RetryPolicy.layer(RetryPolicy.none)])
@@ -123,7 +123,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(TokenCache.layer.pipe(Layer.provide([script.layer, provider]))))
   })
 
-  it.effect("uses nothing that a caller of get provides", () =>
+  it.effect("uses no service that a caller of get provides", () =>
     Effect.gen(function* () {
       const evil = HttpClient.make((request) =>
         Effect.succeed(HttpClientResponse.fromWeb(request, new Response("evil", { status: 500 })))
@@ -142,7 +142,7 @@ describe("TokenCache", () => {
     }).pipe(Effect.provide(cached()))
   )
 
-  it.effect("returns three tokens to three tenants at once, each with a layer of its own", () =>
+  it.effect("returns three tokens at once when three tenants each have their own layer", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const clients = yield* Effect.forEach(
@@ -163,7 +163,7 @@ describe("TokenCache", () => {
 })
 
 describe("AccessToken", () => {
-  it.effect("shows its value nowhere, and can't be encoded", () =>
+  it.effect("shows no token value when an AccessToken is printed, and fails to encode it", () =>
     Effect.gen(function* () {
       const token = yield* get()
       const value = Redacted.value(token.value)

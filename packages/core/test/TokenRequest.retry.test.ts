@@ -1,4 +1,4 @@
-// How often IMS is asked: exact counts and pauses, as RetryPolicy and Retry-After say.
+// The exact number of requests and the pauses between them, as RetryPolicy and Retry-After say.
 import { assert, describe, it } from "@effect/vitest"
 import { RetryPolicy, Scopes, TokenError, TokenRequest } from "@effect-itwin/core"
 import { Clock, DateTime, Duration, Effect, Exit, Fiber } from "effect"
@@ -16,10 +16,10 @@ const status =
 const oauth = (error: string, code = 400) => json({ error }, { status: code })
 const limited = (retryAfter: string, code = 429) => status(code, { "retry-after": retryAfter })
 
-/** Sends with a minute of time, and says what came of it and when each request was made, in milliseconds. */
+/** Sends with a minute of time. Returns the outcome, and the times of the requests in milliseconds. */
 const run = (steps: ReadonlyArray<Step>, policy: RetryPolicy.RetryPolicy = RetryPolicy.make({})) =>
   Effect.gen(function* () {
-    // A whole second, since an HTTP date knows no smaller part.
+    // A full second, because an HTTP date has no fractions.
     yield* TestClock.setTime(1_767_225_600_000)
     const clock = yield* Clock.Clock
     const began = clock.currentTimeMillisUnsafe()
@@ -51,7 +51,7 @@ describe("the number of requests", () => {
     ["407 of a proxy", status(407), "Transport"],
     ["a page instead of a token", () => new Response("<html>", { status: 200 }), "InvalidResponse"],
     ["a body that is too large", () => new Response("x".repeat(300_000), { status: 200 }), "ResponseTooLarge"]
-  ])("is one for %s", ([_name, step, outcome]) =>
+  ])("makes one request when the failure is %s", ([_name, step, outcome]) =>
     Effect.gen(function* () {
       const seen = yield* run([step, tokenAnswer()])
       assert.strictEqual(seen.outcome, outcome)
@@ -71,7 +71,7 @@ describe("the number of requests", () => {
     ["a lost connection", transportError("ECONNRESET")],
     ["a name that can't be resolved now", transportError("EAI_AGAIN")],
     ["silence", () => Effect.never]
-  ])("is three for %s for ever, two if it passes, and one without retries", ([_name, step]) =>
+  ])("makes three requests when %s does not pass, two when it passes, and one without retries", ([_name, step]) =>
     Effect.gen(function* () {
       const always = yield* run([step])
       assert.notStrictEqual(always.outcome, "ok")
@@ -83,7 +83,7 @@ describe("the number of requests", () => {
     })
   )
 
-  it.effect("is that of the policy, with pauses that double", () =>
+  it.effect("makes the attempts of the policy, with pauses that double", () =>
     Effect.gen(function* () {
       const { times } = yield* run([status(500)], RetryPolicy.make({ attempts: 5 }))
       assert.strictEqual(times.length, 5)
@@ -108,7 +108,7 @@ describe("Retry-After", () => {
       3000
     ],
     ["all that the policy allows", "5", 5000]
-  ])("is waited for: %s", ([_name, value, pause]) =>
+  ])("waits for a Retry-After of %s", ([_name, value, pause]) =>
     Effect.gen(function* () {
       const { outcome, times } = yield* run([limited(value), tokenAnswer()])
       assert.strictEqual(outcome, "ok")
@@ -122,7 +122,7 @@ describe("Retry-After", () => {
     ["empty", ""],
     ["in the past", date(-60)],
     ["zero", "0"]
-  ])("does not hold back a retry when it is %s", ([_name, value]) =>
+  ])("does not delay a retry when Retry-After is %s", ([_name, value]) =>
     Effect.gen(function* () {
       const { outcome, times } = yield* run([limited(value), tokenAnswer()])
       assert.strictEqual(outcome, "ok")
@@ -138,7 +138,7 @@ describe("Retry-After", () => {
     ["a date in a year", date(365 * 86_400), 86_400],
     ["more than a day", "99999999999", 86_400],
     ["a number of 10,000 digits", "9".repeat(10_000), 86_400]
-  ])("fails at once when it is %s, and says how long", ([_name, value, seconds]) =>
+  ])("fails at once, and says how long to wait, when Retry-After is %s", ([_name, value, seconds]) =>
     Effect.gen(function* () {
       for (const code of [429, 503]) {
         const { error, outcome, times } = yield* run([limited(value, code), tokenAnswer()])
@@ -151,7 +151,7 @@ describe("Retry-After", () => {
   )
 })
 
-it.effect("the deadline of all aborts the exchange on the wire, and makes no further one", () =>
+it.effect("aborts the exchange on the wire, and makes no further one, when the total time limit has passed", () =>
   Effect.gen(function* () {
     const aborted: Array<number> = []
     let requests = 0
@@ -190,7 +190,7 @@ describe("the effect before each attempt", () => {
       return { exit: yield* Fiber.await(fiber), requests: script.requests.length }
     })
 
-  it.effect("runs before each attempt", () =>
+  it.effect("runs the effect of BeforeAttempt before each attempt", () =>
     Effect.gen(function* () {
       let runs = 0
       const seen = yield* runWith(
@@ -202,7 +202,7 @@ describe("the effect before each attempt", () => {
     })
   )
 
-  it.effect("ends the request with its failure, which is not retried", () =>
+  it.effect("ends the request without a retry when BeforeAttempt fails", () =>
     Effect.gen(function* () {
       let runs = 0
       const error = new TokenError.TokenError({
@@ -218,7 +218,7 @@ describe("the effect before each attempt", () => {
     })
   )
 
-  it.effect("does not count for the time limit of the attempt", () =>
+  it.effect("does not count BeforeAttempt against the time limit of the attempt", () =>
     Effect.gen(function* () {
       const answer = () => Effect.delay(Effect.sync(tokenAnswer()), "3 seconds") as Effect.Effect<Response>
       const seen = yield* runWith(Effect.sleep("4 seconds"), answer)
@@ -227,7 +227,7 @@ describe("the effect before each attempt", () => {
     })
   )
 
-  it.effect("sends nothing when it outlasts the time limit of all attempts", () =>
+  it.effect("sends nothing when BeforeAttempt takes longer than the total time limit", () =>
     Effect.gen(function* () {
       const seen = yield* runWith(Effect.sleep("16 seconds"), tokenAnswer())
       assert.deepInclude((yield* Effect.flip(seen.exit)).reason, { _tag: "Timeout", limit: Duration.seconds(15) })
@@ -237,7 +237,7 @@ describe("the effect before each attempt", () => {
 })
 
 describe("RetryPolicy", () => {
-  it.effect("without limits waits as long as it takes", () =>
+  it.effect("waits as long as the exchange takes when the policy has no limits", () =>
     Effect.gen(function* () {
       const limits = { attemptTimeout: Duration.infinity, totalTimeout: Duration.infinity }
       const { outcome, times } = yield* run([status(500), tokenAnswer()], RetryPolicy.make(limits))
@@ -246,7 +246,7 @@ describe("RetryPolicy", () => {
     })
   )
 
-  it.effect("does not begin a pause that its deadline would cut: the failure is told at once", () =>
+  it.effect("fails at once when a pause would exceed the total time limit", () =>
     Effect.gen(function* () {
       const policy = RetryPolicy.make({ totalTimeout: Duration.seconds(2) })
       const { outcome, times } = yield* run([limited("3")], policy)
@@ -263,11 +263,11 @@ describe("RetryPolicy", () => {
     ["attemptTimeout", { attemptTimeout: Duration.zero }],
     ["totalTimeout", { totalTimeout: Duration.millis(Number.NaN) }],
     ["baseDelay", { baseDelay: Duration.millis(-1) }]
-  ])("is refused with a senseless number: %s of %j", (name, options) => {
+  ])("RetryPolicy.make throws when a field is invalid: %s of %j", (name, options) => {
     assert.throws(() => RetryPolicy.make(options), new RegExp(`RetryPolicy: ${name} must be a`))
   })
 
-  it("is the default where a field is undefined", () => {
+  it("RetryPolicy.make uses the default when a field is undefined", () => {
     assert.deepStrictEqual(RetryPolicy.make({ attempts: undefined }), RetryPolicy.make({}))
   })
 })

@@ -60,7 +60,7 @@ const decodeError = (answer: TokenRequest.Response) => {
 }
 
 describe("TokenRequest.encode", () => {
-  it("posts a form with id and secret, form-encoded", () => {
+  it("builds a form POST with id and secret, form-encoded", () => {
     const request = TokenRequest.encode({ credentials, scopes, endpoint, correlationId: "id" })
     assert.strictEqual(request.method, "POST")
     assert.strictEqual(request.url, endpoint)
@@ -75,7 +75,7 @@ describe("TokenRequest.encode", () => {
     assert.strictEqual(request.headers["user-agent"], `effect-itwin/${packageJson.version}`)
   })
 
-  it("or authenticates by Basic, with both halves form-encoded first", () => {
+  it("builds a request with Basic authentication, id and secret form-encoded first", () => {
     const request = TokenRequest.encode({
       credentials,
       scopes,
@@ -89,7 +89,7 @@ describe("TokenRequest.encode", () => {
     assert.strictEqual(form(request), "grant_type=client_credentials&scope=itwins%3Aread+users%3Aread")
   })
 
-  it("puts no secret into the URL, nor into what is printed", () => {
+  it("puts no secret into the URL or into what is printed", () => {
     const request = TokenRequest.encode({ credentials, scopes, endpoint, correlationId: "id" })
     assert.notInclude(JSON.stringify(request), "fake-secret")
     assert.strictEqual(request.urlParams.params.length, 0)
@@ -97,7 +97,7 @@ describe("TokenRequest.encode", () => {
 })
 
 describe("TokenRequest.decode", () => {
-  it("takes the token and counts its life from before the request", () => {
+  it("returns a token whose life counts from before the request", () => {
     const token = decodeOk({})
     assert.strictEqual(Redacted.value(token.value), "a.b-c_d~e+f/g==")
     assert.strictEqual(Redacted.value(token.authorizationHeader), "Bearer a.b-c_d~e+f/g==")
@@ -121,7 +121,7 @@ describe("TokenRequest.decode", () => {
     [86_401, 86_400],
     [9_999_999_999, 86_400],
     ["9999999999.9", 86_400]
-  ])("expires_in %j is a life of %d s", (expires_in, seconds) => {
+  ])("returns for expires_in %j a life of %d s", (expires_in, seconds) => {
     assert.strictEqual(Duration.toSeconds(decodeOk({ expires_in }).life), seconds)
   })
 
@@ -129,7 +129,7 @@ describe("TokenRequest.decode", () => {
     assert.strictEqual(decodeOk({ token_type: "bEARER" }).tokenType, "Bearer")
   })
 
-  it("keeps the granted scopes next to those requested", () => {
+  it("keeps the granted scopes in addition to the requested ones", () => {
     assert.strictEqual(decodeOk({ scope: "users:read" }).scopes, Scopes.make("users:read"))
   })
 
@@ -158,7 +158,7 @@ describe("TokenRequest.decode", () => {
     { access_token: "x".repeat(32 * 1024 + 1) },
     { scope: ["a"] },
     { scope: 'a"b' }
-  ])("refuses %j as no token response", (fields) => {
+  ])("rejects %j as a token response", (fields) => {
     const error = decodeError(answer(200, { access_token: "t", token_type: "Bearer", expires_in: 1, ...fields }))
     assert.strictEqual(error.reason._tag, "InvalidResponse")
     assert.isFalse(error.isRetryable)
@@ -174,7 +174,7 @@ describe("TokenRequest.decode", () => {
     ["account_locked", 400, "OAuthError"],
     ["invalid_client", 200, "InvalidClient"],
     ["server_error", 500, "ServerError"]
-  ])("reads %s with status %d as %s", (error, status, tag) => {
+  ])("fails with the right reason for the error %s with status %d: %s", (error, status, tag) => {
     const failure = decodeError(answer(status, { error, error_description: "Because." }))
     assert.strictEqual(failure.reason._tag, tag)
     assert.strictEqual(failure.status, status)
@@ -198,13 +198,13 @@ describe("TokenRequest.decode", () => {
     [429, "", "RateLimited"],
     [500, "<html>", "ServerError"],
     [503, "", "ServerError"]
-  ])("status %d with body %j is %s", (status, body, tag) => {
+  ])("fails with the right reason for the status %d with body %j: %s", (status, body, tag) => {
     const error = decodeError(answer(status, body))
     assert.strictEqual(error.reason._tag, tag)
     assert.strictEqual(error.isRetryable, ["RateLimited", "ServerError"].includes(tag) || status === 408)
   })
 
-  it("names the origin that a redirect points to", () => {
+  it("names the origin to which a redirect leads", () => {
     const error = decodeError(answer(302, "", { location: "https://login.example.com/x?token=y" }))
     assert.deepInclude(error.reason, { origin: "https://login.example.com", followed: false })
     assert.notInclude(error.message, "token=y")
@@ -224,7 +224,7 @@ describe("TokenRequest.decode", () => {
     }
   })
 
-  it("keeps the server's correlation id if it is a UUID or 32 hexadecimal digits, otherwise the one sent", () => {
+  it("keeps the server's correlation id when it is a UUID or 32 hexadecimal digits, otherwise the one sent", () => {
     const idOf = (id?: string) =>
       decodeError(answer(500, "", id === undefined ? {} : { "x-correlation-id": id })).correlationId
     assert.strictEqual(idOf(), "sent-id")
@@ -232,7 +232,7 @@ describe("TokenRequest.decode", () => {
     assert.strictEqual(idOf("abc-1"), "sent-id")
   })
 
-  it("shows of a description what looks like words, and decides by the raw code", () => {
+  it("shows words of a description only, and decides by the complete code", () => {
     const error = decodeError(
       answer(400, {
         error: "invalid_client",
@@ -245,7 +245,7 @@ describe("TokenRequest.decode", () => {
     assert.deepInclude(decodeError(answer(500, { error: code })).reason, { _tag: "ServerError", code: "unknown" })
   })
 
-  it("decides by the raw code when the code repeats the secret", () => {
+  it("decides by the complete code when that repeats the secret", () => {
     const result = TokenRequest.decode(answer(400, { error: "invalid_scope" }), {
       ...context,
       credentials: new ClientCredentials.ClientCredentials({
@@ -266,7 +266,7 @@ describe("TokenRequest.decode", () => {
     assert.strictEqual(reason._tag === "RedirectRefused" ? reason.origin : reason._tag, origin)
   })
 
-  it("reads the OAuth error of a 200 that also has a token", () => {
+  it("fails with the OAuth error of a 200 that also has a token", () => {
     const token = { access_token: "t", token_type: "Bearer", expires_in: 1 }
     assert.strictEqual(decodeError(answer(200, { ...token, error: "invalid_scope" })).reason._tag, "InvalidScope")
     assert.strictEqual(decodeOk({ error: null }).tokenType, "Bearer")
@@ -292,18 +292,18 @@ describe("TokenRequest.decode", () => {
     ["users:read fake-s ecret -Ab", "users:read"],
     ["users:read fake.token-value", "users:read"],
     ["fake-secret-AbCdEfg", "unknown"]
-  ])("keeps the token when %s is granted, with the scopes that may be shown: %s", (scope, shown) => {
+  ])("returns the token when %s is granted, with the scopes that may be shown: %s", (scope, shown) => {
     const token = decodeOk({ access_token: "fake.token-value", scope })
     assert.strictEqual(token.scopes, Scopes.make(shown))
   })
 
-  it("keeps scopes that were requested, whatever they look like", () => {
+  it("keeps requested scopes, whatever they look like", () => {
     const scopes = Scopes.make("a=b+c9d itwins:read")
     const body = { access_token: "t", token_type: "Bearer", scope: "itwins:read  a=b+c9d" }
     assert.strictEqual(Result.getOrThrow(TokenRequest.decode(answer(200, body), { ...context, scopes })).scopes, scopes)
   })
 
-  it("takes as many scopes as its limit allows", () => {
+  it("accepts as many scopes as the limit allows", () => {
     const letter = (i: number) => String.fromCharCode(97 + (i % 26))
     const scope = Array.from({ length: 170 }, (_, i) => `some-service:read-${letter(i)}${letter(i / 26)}`).join(" ")
     assert.isAbove(scope.length, 3500)
@@ -357,13 +357,13 @@ describe("TokenRequest.send", () => {
   it.effect.each<readonly [string, ReadonlyArray<Step>, number, string]>([
     ["a token is not asked for twice", [tokenAnswer()], 1, "ok"],
     ["500, then a token", [json({}, { status: 500 }), tokenAnswer()], 2, "ok"],
-    ["503 for ever", [json({}, { status: 503 })], 3, "ServerError"],
+    ["503 each time", [json({}, { status: 503 })], 3, "ServerError"],
     ["reset, 429, then a token", [transportError("ECONNRESET"), json({}, { status: 429 }), tokenAnswer()], 3, "ok"],
-    ["invalid_client is not retried", [json({ error: "invalid_client" }, { status: 401 })], 1, "InvalidClient"],
-    ["invalid_scope is not retried", [json({ error: "invalid_scope" }, { status: 400 })], 1, "InvalidScope"],
-    ["a malformed token is not retried", [tokenAnswer({ access_token: 1 })], 1, "InvalidResponse"],
-    ["an unknown host is not retried", [transportError("ENOTFOUND")], 1, "Transport"],
-    ["a bad certificate is not retried", [transportError("CERT_HAS_EXPIRED")], 1, "Transport"],
+    ["invalid_client, which is not retried", [json({ error: "invalid_client" }, { status: 401 })], 1, "InvalidClient"],
+    ["invalid_scope, which is not retried", [json({ error: "invalid_scope" }, { status: 400 })], 1, "InvalidScope"],
+    ["a malformed token, which is not retried", [tokenAnswer({ access_token: 1 })], 1, "InvalidResponse"],
+    ["an unknown host, which is not retried", [transportError("ENOTFOUND")], 1, "Transport"],
+    ["a bad certificate, which is not retried", [transportError("CERT_HAS_EXPIRED")], 1, "Transport"],
     [
       "500, then invalid_client",
       [json({}, { status: 500 }), json({ error: "invalid_client" }, { status: 401 })],
@@ -371,14 +371,14 @@ describe("TokenRequest.send", () => {
       "InvalidClient"
     ],
     [
-      "Retry-After of a day fails at once",
+      "a Retry-After of a day, which fails at once",
       [json({}, { status: 429, headers: { "retry-after": "86400" } })],
       1,
       "RateLimited"
     ],
-    ["no answer, then a token", [() => Effect.never, tokenAnswer()], 2, "ok"],
-    ["no answer ever: the total limit ends it", [() => Effect.never], 3, "Timeout"]
-  ])("%s", ([_name, steps, requests, outcome]) =>
+    ["no response, then a token", [() => Effect.never, tokenAnswer()], 2, "ok"],
+    ["no response until the total time limit", [() => Effect.never], 3, "Timeout"]
+  ])("makes the expected requests when IMS returns %s", ([_name, steps, requests, outcome]) =>
     Effect.gen(function* () {
       const script = scripted(...steps)
       const exit = yield* runWithTime(script)
@@ -397,7 +397,7 @@ describe("TokenRequest.send", () => {
     ["ERR_TLS_CERT_ALTNAME_INVALID", "tls"],
     ["ERR_PROXY_TUNNEL", "proxy"],
     ["EHOSTUNREACH", "other"]
-  ] as const)("%s is a transport failure of kind %s, with the code", ([code, kind]) =>
+  ] as const)("fails with a transport failure and its code when the client reports %s: kind %s", ([code, kind]) =>
     Effect.gen(function* () {
       const error = yield* failure(yield* run(scripted(transportError(code)), RetryPolicy.none))
       assert.deepInclude(error.reason, { _tag: "Transport", kind, code })
@@ -417,7 +417,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("sends a fresh correlation id with each attempt", () =>
+  it.effect("sends a new correlation id with each attempt", () =>
     Effect.gen(function* () {
       const script = scripted(json({}, { status: 500 }))
       yield* runWithTime(script)
@@ -425,7 +425,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("says which limit was reached: that of an attempt, or that of all", () =>
+  it.effect("says which time limit was reached: that of an attempt, or that of all attempts", () =>
     Effect.gen(function* () {
       const limitOf = (policy: RetryPolicy.RetryPolicy) =>
         Effect.gen(function* () {
@@ -442,7 +442,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("jitters the pause between attempts", () =>
+  it.effect("jitters the pauses between attempts", () =>
     Effect.gen(function* () {
       const pauses = new Set<number>()
       for (let i = 0; i < 10; i++) {
@@ -462,7 +462,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("finds the code of a failure to connect to any of several addresses", () =>
+  it.effect("finds the code of a failure to connect to each of several addresses", () =>
     Effect.gen(function* () {
       const codes = new AggregateError([Object.assign(new Error("x"), { code: "ECONNREFUSED" })], "all failed")
       const step: Step = () =>
@@ -541,7 +541,7 @@ describe("TokenRequest.send", () => {
       ),
       "TypeError"
     ]
-  ])("fails with the reason Defect when the client %s, once and without the request", ([_name, client, errorName]) =>
+  ])("fails once with the reason Defect, without the request, when the client %s", ([_name, client, errorName]) =>
     Effect.gen(function* () {
       const exits: Array<unknown> = []
       const tracer = Tracer.make({
@@ -604,7 +604,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("warns once, and keeps the token, when none of the scopes requested is granted", () =>
+  it.effect("logs one warning, and returns the token, when none of the requested scopes is granted", () =>
     Effect.gen(function* () {
       const lines: Array<string> = []
       const logger = Logger.layer([Logger.make(({ logLevel, message }) => lines.push(`${logLevel}: ${message}`))])
@@ -612,7 +612,7 @@ describe("TokenRequest.send", () => {
         Effect.flatMap(run(scripted(tokenAnswer({ scope }))), (exit) => exit).pipe(Effect.provide(logger))
       assert.strictEqual((yield* granted("other")).scopes, "other")
       assert.deepStrictEqual(lines, [
-        'Warn: IMS granted the scopes "other", and none of those requested ("itwins:read users:read"). Check the scopes ' +
+        'Warn: IMS granted the scopes "other", but none of the requested scopes "itwins:read users:read". Check the scopes ' +
           "of the app under My Apps. (client id service-Ab12)"
       ])
       yield* granted("users:read")
@@ -621,7 +621,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("makes one attempt with RetryPolicy.none", () =>
+  it.effect("makes one attempt when the policy is RetryPolicy.none", () =>
     Effect.gen(function* () {
       const script = scripted(json({}, { status: 500 }))
       yield* run(script, RetryPolicy.none)
@@ -650,7 +650,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("refuses a body that is too large, and stops reading it", () =>
+  it.effect("fails when a body is too large, and stops reading it", () =>
     Effect.gen(function* () {
       let pulled = 0
       const endless = () =>
@@ -668,7 +668,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("refuses an answer that came from another URL, and says that the secret may have left", () =>
+  it.effect("fails when the response came from another URL, and says that the secret may have been sent there", () =>
     Effect.gen(function* () {
       let to = ""
       const elsewhere = () => {
@@ -685,7 +685,7 @@ describe("TokenRequest.send", () => {
     })
   )
 
-  it.effect("reads the answer of a client that fails on statuses", () =>
+  it.effect("reads the response of a client that turns statuses into failures", () =>
     Effect.gen(function* () {
       const script = scripted(json({ error: "invalid_client" }, { status: 401 }))
       const error = yield* Effect.flip(

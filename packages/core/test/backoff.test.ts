@@ -1,4 +1,4 @@
-// Rule 6 as a pure module: the pause after a failed request.
+// The pause after a failed request, as a pure module.
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProviderError, TokenError } from "@effect-itwin/core"
 import { Duration, Effect, Schema } from "effect"
@@ -17,7 +17,7 @@ const stated = (seconds: number) =>
 
 const make = (replays = true, capacity = 100) => makeBackoff<string>({ capacity, replays })
 
-/** Fails at `now`, of a request that began at that moment; returns how long the pause is. */
+/** Fails at `now` a request that began at that time. Returns the length of the pause. */
 const fail = (
   backoff: Backoff<string>,
   error: TokenError.TokenError,
@@ -47,7 +47,7 @@ describe("the pause after a failure", () => {
     ["an expired certificate", errorOf(new TokenError.Transport({ kind: "tls", code: "CERT_HAS_EXPIRED" }))],
     ["an unreachable backend", unread(new SecretProviderError.Unavailable(fields))],
     ["a backend that throttles", unread(new SecretProviderError.Throttled(fields))]
-  ])("is 1, 2, 4, 8, 10, 10 s when the failure may pass: %s", (_name, error) => {
+  ])("makes pauses of 1, 2, 4, 8, 10, 10 s when the failure may pass: %s", (_name, error) => {
     assert.deepStrictEqual(pausesOf(error, 7), [1, 2, 4, 8, 10, 10, 10])
   })
 
@@ -60,17 +60,17 @@ describe("the pause after a failure", () => {
     ["a disabled secret", unread(new SecretProviderError.Disabled(fields))],
     ["a secret that is not found", unread(new SecretProviderError.NotFound(fields))],
     ["a provider that throws", unread(new SecretProviderError.Defect({ ...fields, errorName: "Error", frames: [] }))]
-  ])("is 1, 2, 4, 8, 16, 32, 60, 60 s when the failure lasts: %s", (_name, error) => {
+  ])("makes pauses of 1, 2, 4, 8, 16, 32, 60, 60 s when the failure lasts: %s", (_name, error) => {
     assert.deepStrictEqual(pausesOf(error, 8), [1, 2, 4, 8, 16, 32, 60, 60])
   })
 
-  it("is capped at 10 s by a failure that may pass after one that lasts", () => {
+  it("limits the pause to 10 s when a failure that may pass follows one that lasts", () => {
     const backoff = make()
     pausesOf(lasting, 6, backoff)
     assert.strictEqual(fail(backoff, passing, 1e6), 10_000)
   })
 
-  it("begins at 1 s again after a success", () => {
+  it("begins with a pause of 1 s again after a success", () => {
     const backoff = make()
     pausesOf(passing, 5, backoff)
     backoff.succeeded("a", 1e9)
@@ -78,7 +78,7 @@ describe("the pause after a failure", () => {
     assert.deepStrictEqual(pausesOf(passing, 3, backoff), [1, 2, 4])
   })
 
-  it("does not double when the request began before the pause did", () => {
+  it("does not double the pause when the request began before it", () => {
     const backoff = make()
     fail(backoff, lasting, 1_000)
     assert.strictEqual(fail(backoff, lasting, 1_500, { startedAt: 500 }), 1_000)
@@ -86,7 +86,7 @@ describe("the pause after a failure", () => {
   })
 
   it.effect.prop(
-    "is longer by at most 20 %, and never shorter, when it is jittered",
+    "prolongs the pause by at most 20 %, and never shortens it, when it is jittered",
     [Schema.Finite.check(Schema.isBetween({ minimum: 0, maximum: 0.999999 }))],
     ([random]) =>
       Effect.sync(() => {
@@ -97,13 +97,13 @@ describe("the pause after a failure", () => {
       })
   )
 
-  it("grows without jitter: the next one doubles the length before jitter", () => {
+  it("doubles the length of the pause without its jitter", () => {
     const backoff = make()
     assert.strictEqual(fail(backoff, passing, 0, { random: 0.5 }), 1_100)
     assert.strictEqual(fail(backoff, passing, 10_000), 2_000)
   })
 
-  it("lasts 1 s, however often a request fails, when failures are not replayed", () => {
+  it("makes pauses of 1 s, however often a request fails, when failures are not replayed", () => {
     assert.deepStrictEqual(pausesOf(lasting, 4, make(false)), [1, 1, 1, 1])
     assert.deepStrictEqual(pausesOf(passing, 4, make(false)), [1, 1, 1, 1])
   })
@@ -116,34 +116,34 @@ describe("a wait that a server stated", () => {
     [900, 900],
     [901, 900],
     [86_400, 900]
-  ])("of %i s makes the pause %i s", (seconds, expected) => {
+  ])("turns a stated wait of %i s into a pause of %i s", (seconds, expected) => {
     assert.strictEqual(fail(make(), stated(seconds), 0), expected * 1000)
   })
 
-  it("is respected as often as it is stated", () => {
+  it("respects a stated wait as often as it is stated", () => {
     assert.deepStrictEqual(pausesOf(stated(60), 3), [60, 60, 60])
   })
 
-  it("never shortens the pause", () => {
+  it("does not shorten the pause when a stated wait is shorter", () => {
     assert.deepStrictEqual(pausesOf(stated(3), 5), [3, 3, 4, 8, 10])
   })
 
-  it("is never shortened by jitter, and prolonged by at most 20 %", () => {
+  it("prolongs a stated wait by at most 20 %, and never shortens it", () => {
     assert.strictEqual(fail(make(), stated(60), 0, { random: 0 }), 60_000)
     assert.approximately(fail(make(), stated(60), 0, { random: 0.999999 }), 72_000, 1)
   })
 
-  it("is respected when failures are not replayed", () => {
+  it("respects a stated wait when failures are not replayed", () => {
     assert.deepStrictEqual(pausesOf(stated(60), 3, make(false)), [60, 60, 60])
   })
 
-  it("of 0 s is not a stated wait", () => {
+  it("counts a wait of 0 s as not stated", () => {
     const backoff = make()
     fail(backoff, stated(0), 0)
     assert.deepInclude(backoff.holding("a", 0), { isStated: false, until: 1_000 })
   })
 
-  it("is found when the secret backend stated it", () => {
+  it("respects a wait that the secret backend stated", () => {
     const error = unread(new SecretProviderError.Throttled({ ...fields, retryAfter: Duration.seconds(60) }))
     const backoff = make()
     fail(backoff, error, 0)
@@ -157,7 +157,7 @@ describe("whom the pause holds", () => {
     ["invalid_scope", errorOf(new TokenError.InvalidScope({ scopes: "a", description: undefined }))],
     ["invalid_request", lasting],
     ["a lost connection", errorOf(new TokenError.Transport({ kind: "reset", code: undefined }))]
-  ])("is the failed key only, after %s", (_name, error) => {
+  ])("holds the pause for the failed key only after %s", (_name, error) => {
     const backoff = make()
     fail(backoff, error, 0)
     assert.isDefined(backoff.holding("a", 0))
@@ -171,14 +171,14 @@ describe("whom the pause holds", () => {
     ["unauthorized_client", errorOf(new TokenError.UnauthorizedClient({ description: undefined }))],
     ["429", errorOf(new TokenError.RateLimited({ retryAfter: undefined }))],
     ["a stated wait", stated(30)]
-  ])("is every key, after %s", (_name, error) => {
+  ])("holds the pause for every key after %s", (_name, error) => {
     const backoff = make()
     fail(backoff, error, 0)
     assert.strictEqual(backoff.holding("b", 0)?.error, error)
     assert.strictEqual(backoff.last("b")?.error, error)
   })
 
-  it("is told by the pause that ends later, when a narrow and a wide one hold", () => {
+  it("holds the pause that ends later when one of the key and one of all keys hold", () => {
     const backoff = make()
     fail(backoff, stated(30), 0)
     fail(backoff, passing, 0)
@@ -190,14 +190,14 @@ describe("whom the pause holds", () => {
     assert.isAbove(other.holding("a", 29_500)?.until ?? 0, 30_000)
   })
 
-  it("keeps the longer wide pause when two keys fail at the same time", () => {
+  it("keeps the longer pause of all keys when two keys fail at the same time", () => {
     const backoff = make()
     fail(backoff, stated(60), 0)
     fail(backoff, errorOf(new TokenError.InvalidClient({ description: undefined })), 0, { key: "b" })
     assert.strictEqual(backoff.holding("b", 0)?.until, 60_000)
   })
 
-  it("ends at its last millisecond", () => {
+  it("ends a pause at its last millisecond", () => {
     const backoff = make()
     fail(backoff, passing, 0)
     assert.isDefined(backoff.holding("a", 999))
@@ -205,13 +205,13 @@ describe("whom the pause holds", () => {
     assert.isDefined(backoff.last("a"))
   })
 
-  it("forgets the oldest narrow failures beyond its capacity", () => {
+  it("forgets the oldest failures of keys beyond the capacity", () => {
     const backoff = make(true, 2)
     for (const key of ["a", "b", "c"]) fail(backoff, passing, 0, { key })
     assert.deepStrictEqual(backoff.keys(), ["b", "c"])
   })
 
-  it("says for how long when the failure is told once more", () => {
+  it("says how long the pause holds when the failure is replayed", () => {
     const backoff = make()
     fail(backoff, stated(30), 0)
     const pause = backoff.holding("a", 12_000.5)

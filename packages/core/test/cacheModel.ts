@@ -1,5 +1,5 @@
-// The model that the cache is tested against: an IMS, a secret backend and two clocks that do as they are told, what the
-// rules say about pauses, tokens and credentials, and the judgement of each request, read, token and failure.
+// The model with which the cache is compared: a scripted IMS, secret backend and two clocks; the rules about pauses,
+// tokens and credentials; and the checks of each request, read, token and failure.
 import { assert } from "@effect/vitest"
 import { type AccessToken, ClientCredentials, Scopes, SecretProviderError, TokenError } from "@effect-itwin/core"
 import { Clock, Duration, Effect, Exit, Option, Redacted, Schema, Tracer } from "effect"
@@ -39,7 +39,7 @@ const Pass = Schema.TaggedStruct("Pass", {
   seconds: Schema.Literals([0.5, 1.1, 2, 5, 11, 20, 31, 200, 700, 2600, 3500])
 })
 
-// Those that drive the rest come more often.
+// Commands that cause others are more frequent.
 const Command = Schema.Union([
   Get,
   Get,
@@ -66,20 +66,20 @@ export type Command = typeof Command.Type
 
 export const Commands = Schema.Array(Command).check(Schema.isMinLength(10), Schema.isMaxLength(60))
 
-/** A moment on both clocks, in milliseconds. */
+/** A time on both clocks, in milliseconds. */
 interface Moment {
   readonly wall: number
   readonly monotonic: number
 }
 
-/** What the model knows of a token: whose it is, and when it was requested and came. */
+/** What the model knows about a token: its client, and when it was requested and arrived. */
 interface Issued {
   readonly key: Scopes.Scopes
   readonly client: string
   readonly born: Moment
   readonly life: number
   readonly came: Moment
-  /** On the monotonic clock, when somebody invalidated it. */
+  /** When it was invalidated, on the monotonic clock. */
   invalidatedAt: number | undefined
 }
 
@@ -100,18 +100,18 @@ interface Flight {
   readonly key: Scopes.Scopes
   readonly startedAt: number
   readonly isInsistent: boolean
-  /** When the backend took credentials back, before it began. */
+  /** When the backend last rejected credentials before the request began. */
   readonly killedAt: number
-  /** When it asked IMS last. */
+  /** When it last sent a request to IMS. */
   sentAt: number
 }
 
 const secretOf = (client: string, n: number) => `fake-secret-+/=${client}-${n}`
 
-/** IMS, the backend and the clocks, with what the model keeps of them. */
+/** IMS, the backend and the clocks, with what the model records about them. */
 export const makeWorld = Effect.gen(function* () {
   const testClock = yield* Clock.Clock
-  /** What the wall clock is off by. */
+  /** How far the wall clock is off. */
   let offset = 0
   const clock: Clock.Clock = {
     currentTimeMillisUnsafe: () => testClock.currentTimeMillisUnsafe() + offset,
@@ -166,7 +166,7 @@ export const makeWorld = Effect.gen(function* () {
     return pause.from > pauseOfAll.from ? pause : pauseOfAll
   }
 
-  /** Notes the pause that must follow at least. */
+  /** Records the shortest pause that must follow. */
   const failed = (flight: Flight, error: TokenError.TokenError) => {
     counts.failures++
     const { key } = flight
@@ -183,7 +183,7 @@ export const makeWorld = Effect.gen(function* () {
     else if (pauseOfAll === undefined || pauseOfAll.until <= pause.until || pauseOfAll.until <= at) pauseOfAll = pause
   }
 
-  /** Nobody asks with a fresh token in memory, unless a caller wants another one. */
+  /** No request is made with a fresh token in memory, unless a caller asks for another one. */
   const judgeNeed = (key: Scopes.Scopes) => {
     const token = held.get(key)
     if (token === undefined || token.invalidatedAt !== undefined || now().wall < token.born.wall) return
@@ -231,7 +231,7 @@ export const makeWorld = Effect.gen(function* () {
     }
   })
 
-  /** Nothing asks a server during a pause, unless a caller insists. */
+  /** No request is made during a pause, unless a caller may ignore that pause. */
   const judgePauses = (key: Scopes.Scopes, what: string) => {
     const at = monotonic()
     for (const pause of [pauses.get(key), pauseOfAll]) {
@@ -296,7 +296,7 @@ export const makeWorld = Effect.gen(function* () {
         if (flight !== undefined) flight.sentAt = monotonic()
         const last = read.get(secret)
         if (last === undefined) assert.fail(`a secret that was never read: ${secret}`)
-        // A request in progress goes on with the credentials that it has.
+        // A request in progress continues with the credentials that it has.
         const since = flight?.killedAt ?? Number.POSITIVE_INFINITY
         assert.isTrue(last > since, "credentials that the backend or IMS took back")
       })
@@ -366,13 +366,13 @@ export const makeWorld = Effect.gen(function* () {
     })
   }
 
-  /** What a caller got must be right, at the moment it got it. */
+  /** The result of a caller must be right at the time when it got it. */
   const judgeToken = (key: Scopes.Scopes, askedAt: number, token: AccessToken.AccessToken) => {
     const known = issued.get(Redacted.value(token.value)) ?? assert.fail("a token that nobody issued")
     assert.strictEqual(token.requestedScopes, key, "the scopes that were asked for")
     assert.strictEqual(known.key, key, "a token of these scopes")
     if (known.came.monotonic >= askedAt) return
-    // A look at both clocks serves for a second.
+    // A reading of both clocks is used for a second.
     assert.isTrue(ageOf(known) < lastOf(known.life) + 1_000, `an expired token for "${key}"`)
     if (known.invalidatedAt !== undefined) {
       assert.isTrue(known.invalidatedAt > askedAt, `an invalidated token for "${key}"`)

@@ -1,5 +1,5 @@
-// Shared by the tests of the cache's rules: the cache over the fake IMS, a secret backend that can be told what to do,
-// and what every test asks. Time is the test's; a token lives an hour unless the app says otherwise.
+// Shared by the tests of the cache: the cache over the fake IMS, a scripted secret backend, and common calls. Time is
+// virtual. The life of a token is an hour unless the app sets another one.
 import { assert } from "@effect/vitest"
 import {
   type ClientCredentials,
@@ -14,7 +14,7 @@ import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Clock, Duration, Effect, Fiber, Layer, Logger } from "effect"
 import { TestClock } from "effect/testing"
 
-/** Where an hour's token stands, in seconds, without jitter. */
+/** The times of a token of one hour, in seconds, without jitter. */
 export const soft = 2700
 export const hard = 3540
 export const last = 3595
@@ -33,7 +33,7 @@ export const clear = Effect.flatMap(FakeIms.FakeIms, (fake) => fake.clearScripts
 export const requests = Effect.flatMap(FakeIms.FakeIms, (fake) =>
   Effect.map(fake.tokenRequests, (entries) => entries.length)
 )
-/** When each request came, in seconds. */
+/** The times of the requests, in seconds. */
 export const times = Effect.flatMap(FakeIms.FakeIms, (fake) =>
   Effect.map(fake.tokenRequests, (entries) => entries.map((entry) => entry.at / 1000))
 )
@@ -44,7 +44,7 @@ export const oauth = (error: string, status = 400): Fault.Fault => Fault.respond
 export const invalidClient = oauth("invalid_client", 401)
 export const down = Fault.respond({ status: 500, body: {} })
 
-/** The cache over the fake, one attempt in each flight and no jitter, so that every request is the cache's doing. */
+/** The cache over the fake, with one attempt and without jitter, so that the cache itself causes each request. */
 export const cached = (options: TokenCache.Options = {}, fake?: FakeIms.TestOptions) =>
   TokenCache.layerWith({ jitter: 0, ...options }).pipe(
     Layer.provide(RetryPolicy.layer(RetryPolicy.none)),
@@ -63,7 +63,7 @@ export interface Backend {
   readonly layer: Layer.Layer<SecretProvider.SecretProvider, never, SecretProvider.SecretProvider>
 }
 
-/** A secret backend that does as it is told; in front of the fake's own, which knows the current secret. */
+/** A scripted secret backend in front of the fake's provider, which knows the current secret. */
 export const makeBackend = (): Backend => {
   const self: Backend = {
     reads: 0,
@@ -108,7 +108,7 @@ export const backendError = (
   })
 }
 
-/** A backend, and the cache over it with what it logs at warning and above. */
+/** A backend, and the cache over it, with its log lines of level warning and above. */
 export const setUp = (options?: TokenCache.Options) => {
   const app = { name: "Credentials", scopes: ["itwin-platform", "extra"] }
   const backend = makeBackend()
@@ -134,8 +134,8 @@ export const toSoft = TestClock.setTime(soft * 1000)
 export const at = (moment: number) => TestClock.setTime(moment * 1000)
 
 /**
- * Lets time pass in steps of a second. Callers wait on a native promise, which `TestClock` does not track: one long step
- * could pass over what a fiber does next.
+ * Lets time pass in steps of a second. Callers wait on a native promise, which `TestClock` does not track, so one
+ * long step could skip the next step of a fiber.
  */
 export const passInSteps = (seconds: number) => Effect.repeat(pass(1), { times: seconds - 1 })
 
@@ -147,7 +147,7 @@ export const during = <A, E, R>(seconds: number, effect: Effect.Effect<A, E, R>)
     return yield* Fiber.join(fiber)
   })
 
-/** How long the error says that no request is made, in seconds. */
+/** Returns the `nextAttemptIn` of the error, in seconds. */
 export const nextAttemptIn = (error: TokenError.TokenError) =>
   error.nextAttemptIn === undefined ? undefined : Duration.toMillis(error.nextAttemptIn) / 1000
 
@@ -170,7 +170,7 @@ export const assertPauses = (pauses: ReadonlyArray<number>, expected: ReadonlyAr
   }
 }
 
-/** An app that may ask for more than one scope set. */
+/** An app that may request more than one scope set. */
 export const twoScopesApp = { name: "Scopes", scopes: ["itwin-platform", "a", "b"] }
 export const a = Scopes.make("a")
 export const b = Scopes.make("b")

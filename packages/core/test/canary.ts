@@ -1,11 +1,11 @@
-// Collects every string that a user could print: of values, logs, spans and metrics, as they are and as an OTLP exporter
-// sends them.
+// Collects every string that a user could print: of values, logs, spans and metrics, as they are and as an OTLP
+// exporter sends them.
 import { inspect } from "node:util"
 import { Cause, Effect, type Exit, Layer, Logger, References, Tracer } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { Otlp } from "effect/observability"
 
-/** Every text that a value prints as. */
+/** Returns every text as which a value can be printed. */
 export const strings = (thing: unknown): ReadonlyArray<string> => [
   inspect(thing, { showHidden: true, depth: 30 }),
   inspect(thing, { customInspect: false, showHidden: true, depth: 30 }),
@@ -16,7 +16,7 @@ export const strings = (thing: unknown): ReadonlyArray<string> => [
 
 export interface Observed<A, E> {
   readonly exit: Exit.Exit<A, E>
-  /** What was logged and traced. */
+  /** The log lines and spans. */
   readonly seen: ReadonlyArray<unknown>
   /** The bodies that the exporter sent, of `traces`, `logs` and `metrics`. */
   readonly exported: Readonly<Record<string, string>>

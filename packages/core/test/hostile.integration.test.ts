@@ -12,7 +12,7 @@ type Answer = (response: ServerResponse, other: string) => void
 
 const lose: Answer = (response) => response.socket?.destroy()
 
-/** Loses the connection when what was written has had the time to arrive. */
+/** Closes the connection after the written bytes have had time to arrive. */
 const loseSoon = (response: ServerResponse) => setTimeout(() => response.socket?.destroy(), 20)
 
 const good = '{"access_token":"fake.token","token_type":"Bearer","expires_in":3600}'
@@ -20,7 +20,7 @@ const good = '{"access_token":"fake.token","token_type":"Bearer","expires_in":36
 const gzipped = (response: ServerResponse, body: Uint8Array) =>
   response.writeHead(200, { "content-encoding": "gzip" }).end(body)
 
-/** What comes, and the answers: the last of them again and again. */
+/** The row, and the responses. The last one is repeated. */
 const answers: Readonly<Record<string, ReadonlyArray<Answer>>> = {
   refused: [],
   "closed before the response, always": [lose],
@@ -74,7 +74,7 @@ const bomb = gzipSync(new Uint8Array(100 * 1024 * 1024))
 const rows = table.filter(({ stage }) => stage === "connection")
 
 describe("what may happen to the connection", () => {
-  it("has the rows that the documentation has", () => {
+  it("has the rows that the documentation has about connections", () => {
     assert.deepStrictEqual(
       rows.map(({ comes }) => comes),
       Object.keys(answers)
@@ -90,7 +90,7 @@ describe("what may happen to the connection", () => {
         const ims = yield* listen((_request, response) =>
           steps[Math.min(ims.requests.length, steps.length) - 1]?.(response, other.url)
         )
-        // One that is closed by now: nothing listens there.
+        // Closed by now, so the connection is refused.
         const gone = yield* Effect.scoped(listen(() => {}))
         const { url } = steps.length === 0 ? gone : ims
         const follows = comes.endsWith("follows itself")
@@ -105,7 +105,7 @@ describe("what may happen to the connection", () => {
             RetryPolicy.layer(
               RetryPolicy.make({
                 baseDelay: Duration.millis(10),
-                // What never ends ends soon; all else has the time that a busy machine needs.
+                // A short limit for responses that never end. The others have the time that a busy machine needs.
                 ...(outcome === "`Timeout`"
                   ? { attemptTimeout: Duration.millis(300) }
                   : { totalTimeout: Duration.minutes(1), attemptTimeout: Duration.seconds(20) })

@@ -6,13 +6,13 @@ import { TestClock } from "effect/testing"
 import { againOf, answers, credentials, outcomeOf, requested, table } from "./hostileAnswers.ts"
 import { scripted } from "./support.ts"
 
-/** Lets the streams of web responses, which know no virtual time, do their work. */
+/** Lets the streams of web responses run, which do not use virtual time. */
 const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
 
 const inProcess = table.filter(({ stage }) => stage !== "connection")
 
 describe("what a token endpoint may send", () => {
-  it("has the rows that the documentation has", () => {
+  it("has the rows that the documentation has about responses", () => {
     assert.deepStrictEqual(
       inProcess.map(({ stage, comes }) => [stage, comes]),
       answers.map(([stage, comes]) => [stage, comes])
@@ -51,39 +51,45 @@ describe("id and secret", () => {
     })
 
   const Id = Schema.NonEmptyArray(Schema.Literals([..."abcXYZ0189_.-"]))
-  /** Code points that a secret may have: any that is printable in ASCII. */
+  /** The code points that a secret may have: printable ASCII. */
   const Printable = Schema.NonEmptyArray(Schema.Int.check(Schema.isBetween({ minimum: 0x20, maximum: 0x7e })))
 
-  it.effect.prop("arrive whole in a form, whatever characters the secret has", [Id, Printable], ([letters, ...all]) =>
-    Effect.sync(() => {
-      const id = letters.join("")
-      for (const secret of all.map((points) => String.fromCodePoint(...points))) {
-        const { body, headers, url } = encode(id, secret, "client_secret_post")
-        const form = new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
-        assert.deepStrictEqual([...form.keys()], ["grant_type", "scope", "client_id", "client_secret"])
-        assert.strictEqual(form.get("client_id"), id)
-        assert.strictEqual(form.get("client_secret"), secret)
-        assert.isUndefined(headers.authorization)
-        assert.strictEqual(url, endpoint)
-      }
-    })
+  it.effect.prop(
+    "sends id and secret unchanged in a form, whatever characters the secret has",
+    [Id, Printable],
+    ([letters, ...all]) =>
+      Effect.sync(() => {
+        const id = letters.join("")
+        for (const secret of all.map((points) => String.fromCodePoint(...points))) {
+          const { body, headers, url } = encode(id, secret, "client_secret_post")
+          const form = new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
+          assert.deepStrictEqual([...form.keys()], ["grant_type", "scope", "client_id", "client_secret"])
+          assert.strictEqual(form.get("client_id"), id)
+          assert.strictEqual(form.get("client_secret"), secret)
+          assert.isUndefined(headers.authorization)
+          assert.strictEqual(url, endpoint)
+        }
+      })
   )
 
-  it.effect.prop("arrive whole by Basic, whatever characters the secret has", [Id, Printable], ([letters, ...all]) =>
-    Effect.sync(() => {
-      const id = letters.join("")
-      for (const secret of all.map((points) => String.fromCodePoint(...points))) {
-        const { body, headers } = encode(id, secret, "client_secret_basic")
-        const pair = /^Basic ([A-Za-z0-9+/]+=*)$/.exec(headers.authorization ?? "")?.[1] ?? ""
-        // As a server takes it apart: Base64, the first colon, and then each half as a value of a form.
-        const [, ...halves] = /^([^:]*):(.*)$/s.exec(atob(pair)) ?? []
-        assert.deepStrictEqual(
-          halves.map((half) => new URLSearchParams(`v=${half}`).get("v")),
-          [id, secret]
-        )
-        const form = new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
-        assert.deepStrictEqual([...form.keys()], ["grant_type", "scope"])
-      }
-    })
+  it.effect.prop(
+    "sends id and secret unchanged by Basic, whatever characters the secret has",
+    [Id, Printable],
+    ([letters, ...all]) =>
+      Effect.sync(() => {
+        const id = letters.join("")
+        for (const secret of all.map((points) => String.fromCodePoint(...points))) {
+          const { body, headers } = encode(id, secret, "client_secret_basic")
+          const pair = /^Basic ([A-Za-z0-9+/]+=*)$/.exec(headers.authorization ?? "")?.[1] ?? ""
+          // Decodes as a server does: Base64, the first colon, and then each half as a form value.
+          const [, ...halves] = /^([^:]*):(.*)$/s.exec(atob(pair)) ?? []
+          assert.deepStrictEqual(
+            halves.map((half) => new URLSearchParams(`v=${half}`).get("v")),
+            [id, secret]
+          )
+          const form = new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
+          assert.deepStrictEqual([...form.keys()], ["grant_type", "scope"])
+        }
+      })
   )
 })

@@ -1,4 +1,4 @@
-// What a token endpoint may send, one entry for each row of docs/hostile-answers.md. The table has the outcomes. The
+// What a token endpoint may return, one entry for each row of docs/hostile-answers.md. The table has the outcomes. The
 // tests run every row, and fail when an entry has no row or a row has no entry.
 import { readFileSync } from "node:fs"
 import { type AccessToken, ClientCredentials, Scopes, type TokenError } from "@effect-itwin/core"
@@ -23,16 +23,16 @@ export const table: ReadonlyArray<Row> = readFileSync(
   .slice(2)
   .map(([, stage = "", comes = "", outcome = "", again = ""]) => ({ stage, comes, outcome, again }))
 
-/** Its characters are those of a scope and of a token, so that it could pass for one. */
+/** Has only characters that a scope and a token may have, so that it could be taken for one. */
 const secret = "fake-secret-Ab+Cd/Ef="
 
-/** The credentials that every row asks with. */
+/** The credentials of every row. */
 export const credentials = new ClientCredentials.ClientCredentials({
   clientId: "service-Ab12",
   clientSecret: Redacted.make(secret)
 })
 
-/** The scopes that every row asks for. */
+/** The scopes that every row requests. */
 export const requested = Scopes.make("itwins:read users:read")
 
 const wait = (retryAfter: Duration.Duration | undefined) =>
@@ -72,7 +72,7 @@ export const outcomeOf = (exit: Exit.Exit<AccessToken.AccessToken, TokenError.To
   return `token, ${Math.round(Duration.toSeconds(life))} s${scopes === requested ? "" : `, scope \`${scopes}\``}`
 }
 
-/** How often was asked, in the words of the table. */
+/** The number of requests, in the words of the table. */
 export const againOf = (requests: number): string => (requests === 1 ? "no" : `yes, ${requests} requests`)
 
 const good = '{"access_token":"t","token_type":"Bearer","expires_in":3600}'
@@ -84,7 +84,7 @@ const token = tokenAnswer
 const raw =
   (status: number, body: string, contentType?: string): Step =>
   () =>
-    // From bytes, since a string would bring a content type of its own.
+    // From bytes, because a string would add its own content type.
     new Response(new TextEncoder().encode(body), {
       status,
       headers: contentType === undefined ? {} : { "content-type": contentType }
@@ -118,7 +118,7 @@ const limited =
 const oauthError = (error: string, status = 400, error_description = "Because."): Step =>
   json({ error, error_description }, { status })
 
-/** An answer that says it came from there. */
+/** A response with this URL. */
 const from =
   (url: string, status = 200): Step =>
   () =>
@@ -143,7 +143,7 @@ const endless: Step = () =>
     })
   )
 
-/** The stage, what comes, and the answers: the last of them again and again. */
+/** The stage, what is returned, and the responses. The last one is repeated. */
 export const answers: ReadonlyArray<readonly [stage: string, comes: string, ...answers: ReadonlyArray<Step>]> = [
   ["token type", "`Bearer`", token()],
   ["token type", "`bearer`, `BEARER` in any case", token({ token_type: "bEARER" })],

@@ -1,7 +1,7 @@
-// Mutations of the token's life: each breaks one rule of it, and some test must turn red. `node scripts/mutations.ts`
-// runs them. `search` has to be found exactly once in the source.
+// Mutations of the token's life: each breaks one rule, and a test must fail. `node scripts/mutations.ts` runs them.
+// `search` must occur exactly once in the source.
 export interface Mutation {
-  /** The rule's number in docs/life-of-a-token.md. */
+  /** Groups the mutations of one mechanism, for the filter of scripts/mutations.ts. */
   readonly rule: number
   /** What is broken. */
   readonly breaks: string

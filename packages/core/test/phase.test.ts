@@ -1,4 +1,4 @@
-// Rule 3 as a pure function: the phase of a token at a moment of both clocks.
+// The phase of a token as a pure function of both clocks.
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
 import { type Borders, borders, defaults, type Margins, type Phase, phaseOf } from "../src/internal/life/phase.ts"
@@ -81,11 +81,11 @@ describe("phaseOf", () => {
     [3_594_999, "late"],
     [3_595_000, "over"],
     [365 * 24 * hour, "over"]
-  ])("at the age of %i ms a token of one hour is %s", (age, phase) => {
+  ])("phaseOf returns for the age of %i ms and a life of one hour: %s", (age, phase) => {
     assert.strictEqual(at(age, age), phase)
   })
 
-  it.effect.prop("takes the larger of both ages", [Moment, Moment], ([wall, monotonic]) =>
+  it.effect.prop("phaseOf takes the larger of both ages", [Moment, Moment], ([wall, monotonic]) =>
     Effect.sync(() => {
       const age = Math.max(wall, monotonic)
       const expected =
@@ -94,22 +94,22 @@ describe("phaseOf", () => {
     })
   )
 
-  it("returns late when the wall clock stands before the token's birth", () => {
+  it("phaseOf returns late when the wall clock is before the start of the token's life", () => {
     assert.strictEqual(at(-1, 0), "late")
     assert.strictEqual(at(-24 * hour, minute), "late")
   })
 
-  it("returns over when only the monotonic clock says so", () => {
+  it("phaseOf returns over when only the monotonic clock says so", () => {
     assert.strictEqual(at(-24 * hour, hour), "over")
     assert.strictEqual(at(0, hour), "over")
   })
 
-  it("returns over when only the wall clock says so, because the machine slept", () => {
+  it("phaseOf returns over when only the wall clock says so, because the machine slept", () => {
     assert.strictEqual(at(hour, 1_000), "over")
   })
 
   it.effect.prop(
-    "never goes back to an earlier phase when both clocks go forward",
+    "phaseOf never returns an earlier phase when both clocks go forward",
     [Life, Random, Life, Life],
     ([life, random, first, second]) =>
       Effect.sync(() => {

@@ -1,5 +1,5 @@
-// The canary for encodings: a server echoes a machine-made secret, or the token, in each encoding and everywhere where
-// text of a server can be shown. The secrets are made when the test runs.
+// The canary for encodings: a server echoes a machine-made secret, or the token, in each encoding and in each place
+// whose text may be shown. The secrets are made when the test runs.
 import { inspect } from "node:util"
 import { assert, it } from "@effect/vitest"
 import {
@@ -21,13 +21,13 @@ import { type Step, scripted, tokenAnswer } from "./support.ts"
 
 const secret = makeSecret("base64", 44, makeRandom(4))
 
-/** A telemetry export has many numbers: fewer characters than 12 could be found in it by chance. */
+/** A telemetry export has many numbers, in which fewer than 12 characters could be found by chance. */
 const search = (thing: unknown, echo: string, where: string) => {
   const text = typeof thing === "string" ? thing : inspect(thing, { showHidden: true, depth: 20 })
   assert.isFalse(showsPartOf(text, secret, echo, 12), `${where}: ${text}`)
 }
 
-/** Without what no header can hold. */
+/** Drops characters that a header can't have. */
 const header = (text: string) => text.replace(/[^\x20-\x7E]+/g, " ").trim()
 
 const failures = (echo: string): ReadonlyArray<readonly [string, Step]> => {
@@ -58,7 +58,7 @@ const failures = (echo: string): ReadonlyArray<readonly [string, Step]> => {
 }
 
 it.effect.each(Object.entries(encodings))(
-  "no part of a secret or token is shown when a server echoes it in %s",
+  "shows no part of a secret or token when a server echoes it in %s",
   ([_name, encode]) =>
     Effect.gen(function* () {
       const echo = encode(secret)
@@ -96,7 +96,7 @@ it.effect.each(Object.entries(encodings))(
             Effect.provide(
               ITwin.layer.pipe(
                 Layer.provide([
-                  // The token, since only that goes to an API.
+                  // Only the token, because APIs do not get the secret.
                   scripted(tokenAnswer({ access_token: secret.replace(/=/g, "") }), step).layer,
                   SecretProvider.layerStatic(credentials)
                 ])

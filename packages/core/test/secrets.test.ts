@@ -1,4 +1,4 @@
-// The canary: secret and token have known values, every failure is driven, and every string that a user could print is
+// The canary: secret and token have known values, every failure is caused, and every string that a user could print is
 // searched for them.
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -41,7 +41,7 @@ const search = (thing: unknown, where: string) => {
   }
 }
 
-/** Searches all that telemetry shows. */
+/** Searches everything that telemetry shows. */
 const searchTelemetry = ({ exit, exported, seen }: Observed<unknown, unknown>, name: string) => {
   search(exit, name)
   assert.isAbove(seen.length, 2)
@@ -100,7 +100,7 @@ const failingTokenRequests: ReadonlyArray<readonly [string, Step]> = [
   ]
 ]
 
-/** Clients that throw or die with the request, on which they are given. */
+/** Clients that throw or die with the request. */
 const dying: ReadonlyArray<readonly [string, (client: HttpClient.HttpClient) => HttpClient.HttpClient]> = [
   [
     "throws in mapRequestInput",
@@ -167,7 +167,7 @@ describe("secret and token show nowhere", () => {
   it.effect.each<readonly [string, HttpClient.HttpClient]>([
     ...failingTokenRequests.map(([name, step]) => [name, scripted(step).client] as const),
     ...dying.map(([name, on]) => [`a client that ${name}`, on(scripted(ok).client)] as const)
-  ])("when the token request fails: %s", ([name, client]) =>
+  ])("shows no secret and no token when the token request fails: %s", ([name, client]) =>
     Effect.gen(function* () {
       const observed = yield* tokenOf(client)
       assert.isTrue(Exit.isFailure(observed.exit))
@@ -180,7 +180,7 @@ describe("secret and token show nowhere", () => {
     })
   )
 
-  it.effect("when IMS grants a scope that is the secret", () =>
+  it.effect("shows no secret and no token when IMS grants a scope that is the secret", () =>
     Effect.gen(function* () {
       const step = json({ access_token: token, token_type: "Bearer", scope: secret })
       const observed = yield* tokenOf(scripted(step).client)
@@ -190,7 +190,7 @@ describe("secret and token show nowhere", () => {
     })
   )
 
-  it.effect("when the caller is interrupted, and the client dies of that", () =>
+  it.effect("shows no secret and no token when the caller is interrupted and the client dies of that", () =>
     Effect.gen(function* () {
       const client = HttpClient.make((request) => Effect.onInterrupt(Effect.never, () => Effect.die(brokenBy(request))))
       const asked = TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform }).pipe(
@@ -210,7 +210,7 @@ describe("secret and token show nowhere", () => {
     ["500", echo(500)],
     ["not JSON", () => new Response(`Bearer ${token}`)],
     ["a lost connection", transportError("ECONNRESET")]
-  ])("when an API answers with %s", ([name, step]) =>
+  ])("shows no secret and no token when an API returns %s", ([name, step]) =>
     Effect.gen(function* () {
       const observed = yield* observe(
         Effect.provide(
@@ -224,7 +224,7 @@ describe("secret and token show nowhere", () => {
     })
   )
 
-  it.effect("in credentials, token, cache and client", () =>
+  it.effect("shows no secret and no token in credentials, token, cache and client", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
       const value = yield* cache.get()
@@ -258,7 +258,7 @@ describe("secret and token show nowhere", () => {
     )
   )
 
-  it("and the search finds what shows", () => {
+  it("finds a secret that is shown, when one is planted", () => {
     assert.throws(() => search(new Error(`has ${secret}`), "it"), /it shows/)
     assert.throws(() => search({ deep: { er: [token] } }, "it"), /it shows/)
   })

@@ -1,4 +1,4 @@
-// A server for tests in which the socket is the point.
+// A server for tests of real sockets.
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from "node:http"
 import { Effect } from "effect"
 
@@ -7,7 +7,7 @@ export interface Server {
   readonly requests: Array<{ readonly path: string; readonly authorization: string | undefined; readonly body: string }>
 }
 
-/** A server on a port of 127.0.0.1 that keeps the requests it gets. */
+/** A server on a port of 127.0.0.1 that records its requests. */
 export const listen = (handle: (request: IncomingMessage, response: ServerResponse) => void) =>
   Effect.acquireRelease(
     Effect.callback<Server & { readonly close: () => void }>((resume) => {

@@ -1,4 +1,4 @@
-// What of a server's text is shown. `pnpm run check-server-text` measures the same with more secrets.
+// Which part of a server's text is shown. `pnpm run check-server-text` measures the same with more secrets.
 import { assert, describe, it } from "@effect/vitest"
 import { makeServerText } from "../src/internal/shown/serverText.ts"
 import { encodings, showsPartOf } from "./serverText/encodings.ts"
@@ -15,7 +15,7 @@ describe("the echo of a machine-made secret", () => {
     lengths.filter((length) => length >= 32).map((length) => makeSecret(kind, length, random))
   )
 
-  it.each(Object.entries(encodings))("is not shown when the server writes it in %s", (_name, encode) => {
+  it.each(Object.entries(encodings))("hides a machine-made secret when the server writes it in %s", (_name, encode) => {
     for (const secret of secrets) {
       const { show } = makeServerText([secret])
       for (const sentence of sentences) {
@@ -25,7 +25,7 @@ describe("the echo of a machine-made secret", () => {
     }
   })
 
-  it("is found by the measurement when it is shown", () => {
+  it("finds a machine-made secret when it is shown", () => {
     for (const encode of Object.values(encodings)) {
       for (const secret of secrets) assert.isTrue(showsPartOf(`a ${encode(secret)} b`, secret, encode(secret)))
     }
@@ -34,7 +34,7 @@ describe("the echo of a machine-made secret", () => {
 })
 
 describe("show", () => {
-  it("returns at least 80 of the real texts unchanged, and some of the others", () => {
+  it("show returns at least 80 of the real texts unchanged, and parts of the others", () => {
     const texts = Object.values(realTexts).flat()
     assert.isAtLeast(texts.length, 74)
     assert.isAtLeast(texts.filter((text) => makeServerText([secret]).showComplete(text) !== undefined).length, 80)
@@ -60,11 +60,11 @@ describe("show", () => {
     ["x9 y8", undefined],
     ["", undefined],
     ["  ", undefined]
-  ])("returns of %j what looks like words: %j", (text, shown) => {
+  ])("show returns the words of %j: %j", (text, shown) => {
     assert.strictEqual(plain.show(text), shown)
   })
 
-  it("returns nothing when the text contains 8 letters and digits of a secret, whatever stands between them", () => {
+  it("show returns nothing when the text contains 8 letters and digits of a secret, whatever is between them", () => {
     const { show } = makeServerText([secret])
     for (const echo of ["cret-Ab+Cd", "retabcde", "RET ABC DE", "r.e.t.a.b.c.d.e", "ｒｅｔＡｂＣｄＥ", "ecret AbC"]) {
       assert.isUndefined(show(`The secret was ${echo} and no other`), echo)
@@ -72,19 +72,19 @@ describe("show", () => {
     assert.strictEqual(show("wrong: et-AbCd"), "wrong: et-AbCd")
   })
 
-  it("returns nothing when the text contains all of a secret of fewer than 8 characters", () => {
+  it("show returns nothing when the text contains all of a secret of fewer than 8 characters", () => {
     const { show } = makeServerText(["ab+cd"])
     assert.isUndefined(show("the secret is abcd"))
     assert.strictEqual(show("the secret is abc"), "the secret is abc")
   })
 
-  it("returns 512 characters at most, without the piece that the end cuts", () => {
+  it("show returns 512 characters at most, without the piece that was cut", () => {
     const text = "word ".repeat(200)
     assert.strictEqual(plain.show(text), `${"word ".repeat(102)}…`)
     assert.isUndefined(plain.show("x".repeat(200_000)))
   })
 
-  it("takes 10 ms at most for a token of 32 KiB", () => {
+  it("show takes 10 ms at most when a token of 32 KiB is known", () => {
     const random = makeRandom(2)
     const token = makeSecret("token of three parts", 32 * 1024, random)
     const text = Object.values(realTexts).flat().join(" ").slice(0, 512)
@@ -97,7 +97,7 @@ describe("show", () => {
     assert.isBelow(Math.min(...times), 10)
   })
 
-  it("finds every place of a long secret", () => {
+  it("show finds every place of a long secret", () => {
     const token = makeSecret("token of three parts", 700, makeRandom(3))
     const { show } = makeServerText([token])
     const letters = token.replace(/[^A-Za-z0-9]/g, "")
@@ -108,7 +108,7 @@ describe("show", () => {
 })
 
 describe("showCode", () => {
-  it("returns a code completely, or `unknown`", () => {
+  it("showCode returns a code completely, or `unknown`", () => {
     const { showCode } = makeServerText([secret])
     for (const code of ["account_locked", "InsufficientPermissions", "iTwinNotFound", "https://login.example.com"]) {
       assert.strictEqual(showCode(code), code)
@@ -120,7 +120,7 @@ describe("showCode", () => {
 })
 
 describe("showCorrelationId", () => {
-  it("returns a UUID or 32 hexadecimal digits", () => {
+  it("showCorrelationId returns a UUID or 32 hexadecimal digits", () => {
     for (const known of [id, id.toUpperCase(), id.replaceAll("-", "")]) {
       assert.strictEqual(plain.showCorrelationId(known), known)
     }
@@ -129,13 +129,13 @@ describe("showCorrelationId", () => {
     }
   })
 
-  it("returns nothing when the id is a part of a secret", () => {
+  it("showCorrelationId returns nothing when the id is a part of a secret", () => {
     assert.isUndefined(makeServerText([`fake-secret-${id}`]).showCorrelationId(id.replaceAll("-", "")))
   })
 })
 
 describe("showEach", () => {
-  it("returns the texts that may be shown, and none when they are suspect as one text", () => {
+  it("showEach returns the texts that may be shown, and none when they are suspect as one text", () => {
     const { showEach } = makeServerText([secret])
     assert.deepStrictEqual(showEach(["itwins:read", "a=b", "x9"]), ["itwins:read"])
     assert.deepStrictEqual(showEach(["itwins:read", "ecret", "Ab", "C"]), [])

@@ -1,4 +1,4 @@
-// What only a real connection shows: redirects that fetch would follow, connections that break, answers that stall.
+// What only a real connection shows: redirects that fetch would follow, closed connections, responses that stall.
 import type { ServerResponse } from "node:http"
 import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -30,7 +30,7 @@ describe.each([
   ["undici", NodeHttpClient.layerUndici],
   ["node:http", NodeHttpClient.layerNodeHttp]
 ])("over %s", (_name, client) => {
-  it.live("a redirect of the token request is refused, and the secret goes nowhere", () =>
+  it.live("fails when the token request is redirected, and does not send the secret there", () =>
     Effect.gen(function* () {
       for (const status of [301, 302, 303, 307, 308]) {
         const other = yield* listen((_request, response) => token(response))
@@ -48,27 +48,29 @@ describe.each([
     })
   )
 
-  it.live("returns a redirect of an API, and sends nothing on, when it leads to an origin that is not listed", () =>
-    Effect.gen(function* () {
-      for (const status of [301, 302, 303, 307, 308]) {
-        const other = yield* listen((_request, response) => response.end("file"))
-        const ims = yield* listen((request, response) =>
-          request.url === "/connect/token"
-            ? token(response)
-            : response.writeHead(status, { location: `${other.url}/file` }).end("moved")
-        )
-        const [answer, text] = yield* Effect.gen(function* () {
-          const api = yield* ITwinHttpClient.ITwinHttpClient
-          const answer = yield* api.execute(HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post("/x"), { a: 1 }))
-          return [answer, yield* answer.text] as const
-        }).pipe(Effect.provide(layerFor(ims.url, client)))
-        assert.strictEqual(answer.status, status)
-        assert.strictEqual(answer.headers.location, `${other.url}/file`)
-        assert.strictEqual(text, "moved")
-        assert.strictEqual(ims.requests[1]?.authorization, "Bearer fake.token")
-        assert.strictEqual(other.requests.length, 0)
-      }
-    })
+  it.live(
+    "returns a redirect of an API, and sends nothing further, when it leads to an origin that is not listed",
+    () =>
+      Effect.gen(function* () {
+        for (const status of [301, 302, 303, 307, 308]) {
+          const other = yield* listen((_request, response) => response.end("file"))
+          const ims = yield* listen((request, response) =>
+            request.url === "/connect/token"
+              ? token(response)
+              : response.writeHead(status, { location: `${other.url}/file` }).end("moved")
+          )
+          const [answer, text] = yield* Effect.gen(function* () {
+            const api = yield* ITwinHttpClient.ITwinHttpClient
+            const answer = yield* api.execute(HttpClientRequest.bodyJsonUnsafe(HttpClientRequest.post("/x"), { a: 1 }))
+            return [answer, yield* answer.text] as const
+          }).pipe(Effect.provide(layerFor(ims.url, client)))
+          assert.strictEqual(answer.status, status)
+          assert.strictEqual(answer.headers.location, `${other.url}/file`)
+          assert.strictEqual(text, "moved")
+          assert.strictEqual(ims.requests[1]?.authorization, "Bearer fake.token")
+          assert.strictEqual(other.requests.length, 0)
+        }
+      })
   )
 
   it.live("follows a redirect of an API with token and body when it leads to a listed origin", () =>
@@ -148,7 +150,7 @@ describe.each([
     })
   )
 
-  it.live("fails an API call when the response, or the rest of it, does not come in time", () =>
+  it.live("fails an API call when the response, or the rest of it, does not arrive in time", () =>
     Effect.gen(function* () {
       const ims = yield* listen((request, response) => {
         if (request.url === "/connect/token") return token(response)
@@ -160,12 +162,12 @@ describe.each([
         const stalled = yield* Effect.flip(Effect.flatMap(api.get("/stall"), ({ text }) => text))
         return [silent.message, stalled.message]
       }).pipe(Effect.provide(layerFor(ims.url, client, undefined, { timeout: "300 millis" })))
-      assert.include(messages[0], "the API sent no response for 0.3 s")
-      assert.include(messages[1], "the API sent nothing of the rest of its response for 0.3 s")
+      assert.include(messages[0], "the API sent no response for 300 ms")
+      assert.include(messages[1], "the API sent no further part of its response for 300 ms")
     })
   )
 
-  it.live("returns a 401 of an API when its body breaks off", () =>
+  it.live("returns the 401 of an API when its body breaks off", () =>
     Effect.gen(function* () {
       const ims = yield* listen((request, response) => {
         if (request.url === "/connect/token") return token(response)
@@ -180,7 +182,7 @@ describe.each([
     })
   )
 
-  it.live("an endpoint is the same however its URL is written", () =>
+  it.live("requests a token from the same endpoint however its URL is written", () =>
     Effect.gen(function* () {
       const ims = yield* listen((_request, response) => token(response))
       for (const url of [`${ims.url}/`, ims.url.replace("http", "HTTP"), `${ims.url}/o/token/`, `${ims.url}/a/../b`]) {
@@ -198,9 +200,9 @@ describe.each([
   it.live.each<readonly [string, (response: ServerResponse) => void, string]>([
     ["headers that never come", () => {}, "Timeout"],
     ["a body that stalls", (response) => response.writeHead(200).write('{"access_token":'), "Timeout"],
-    ["a connection lost before the answer", (response) => response.socket?.destroy(), "Transport"],
+    ["a connection closed before the response", (response) => response.socket?.destroy(), "Transport"],
     [
-      "a connection lost amid the body",
+      "a connection closed within the body",
       (response) => {
         response.writeHead(200, { "content-length": "100" }).write('{"access_token":')
         setTimeout(() => response.socket?.destroy(), 20)
@@ -208,7 +210,7 @@ describe.each([
       "Transport"
     ],
     [
-      "a whole answer in two parts",
+      "a complete response in two parts",
       (response) => {
         response.write('{"access_token":"fake.to')
         setTimeout(() => response.end('ken","token_type":"Bearer"}'), 20)
@@ -216,8 +218,8 @@ describe.each([
       "ok"
     ],
     ["an empty body", (response) => response.end(), "InvalidResponse"],
-    ["a body far too large", (response) => response.end("x".repeat(300 * 1024)), "ResponseTooLarge"]
-  ])("%s", ([_name, answer, outcome]) =>
+    ["a body that is too large", (response) => response.end("x".repeat(300 * 1024)), "ResponseTooLarge"]
+  ])("returns a token or a typed error when the response is %s", ([_name, answer, outcome]) =>
     Effect.gen(function* () {
       const ims = yield* listen((_request, response) => answer(response))
       const tag = yield* getToken.pipe(

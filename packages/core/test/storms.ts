@@ -1,6 +1,6 @@
-// The kinds of failure that the table of storms counts, and the count: how many token requests and secret reads 100
-// callers cause who have no token and ask again every 5 s, 50 ms apart. Time is virtual, settings are the defaults.
-// `node scripts/storms.ts` prints the table; TokenCache.storms.test.ts checks it.
+// Counts, for each kind of failure, the token requests and secret reads that 100 callers without a token cause when
+// they call again every 5 s, 50 ms apart. Time is virtual, and settings are the defaults. `node scripts/storms.ts`
+// prints the table; TokenCache.storms.test.ts checks it.
 import { ClientCredentials, Environment, SecretProvider, SecretProviderError, TokenCache } from "@effect-itwin/core"
 import { Clock, Duration, Effect, Layer, Logger, Random, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
@@ -9,7 +9,7 @@ import { TestClock } from "effect/testing"
 type Answer = () => Response | Effect.Effect<Response, HttpClientError.HttpClientError>
 type Read = Effect.Effect<ClientCredentials.ClientCredentials, SecretProviderError.SecretProviderError>
 
-/** What every request, or every read of the secret, ends with. */
+/** The outcome of every request, or of every read of the secret. */
 export interface Kind {
   readonly name: string
   readonly answer?: Answer
@@ -100,7 +100,7 @@ export const kinds: ReadonlyArray<Kind> = [
 
 const minutes = 3
 
-/** The most in one minute: in the first, and in the worst of those after it. */
+/** The number in the first minute, and in the worst minute after it. */
 export interface Count {
   readonly first: number
   readonly later: number

@@ -1,4 +1,4 @@
-// Shared by the tests of core: a client that answers from a script, and the credentials it is asked with.
+// Shared by the tests of core: a scripted client, and credentials.
 import { ClientCredentials } from "@effect-itwin/core"
 import { Effect, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
@@ -12,7 +12,7 @@ export const credentials = new ClientCredentials.ClientCredentials({
 
 export type Step = () => Response | Effect.Effect<Response, HttpClientError.HttpClientError>
 
-/** Answers the n-th request with the n-th step, and the rest with the last; counts and keeps the requests. */
+/** Returns the n-th step for the n-th request, and then the last one. Records the requests. */
 export const scripted = (...steps: ReadonlyArray<Step>) => {
   const requests: Array<HttpClientRequest.HttpClientRequest> = []
   const client = HttpClient.make((request) =>

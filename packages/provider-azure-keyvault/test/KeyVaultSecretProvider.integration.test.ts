@@ -54,13 +54,13 @@ const readInChild = (options?: {
   )
 
 describe("KeyVaultSecretProvider with a managed identity, over https", () => {
-  it.live("reads the secret, and logs whose identity it shows", () =>
+  it.live("reads the secret over https with a managed identity, and logs which identity it uses", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
       const { stdout, stderr } = yield* readInChild()
       assert.strictEqual(stderr, "")
-      assert.include(stdout, "is asked with the system-assigned managed identity.")
+      assert.include(stdout, "with the system-assigned managed identity.")
       assert.include(stdout, `read service-1 ${secret}\n`)
       assert.deepStrictEqual(
         (yield* vault.tokenRequests).map(({ endpoint, outcome }) => [endpoint, outcome]),
@@ -69,7 +69,7 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
     }).pipe(Effect.provide(served))
   )
 
-  it.live("tries again after a reset and a 503, on one token", () =>
+  it.live("retries after a reset and a 503, with one token", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -105,33 +105,33 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
   > = [
     ["a denied request", (_) => _.deny("ForbiddenByRbac"), "AccessDenied", "Key Vault Secrets User"],
     ["a disabled secret", (_) => _.disableVersion(name), "Disabled", "newest version is disabled"],
-    ["a truncated 200", (_) => _.script([Fault.always(Fault.truncate)]), "Unavailable", "cut short"],
+    ["a truncated 200", (_) => _.script([Fault.always(Fault.truncate)]), "Unavailable", "is incomplete"],
     ["a break within the body", (_) => _.script([Fault.always(Fault.resetAmidBody)]), "Unavailable", "127.0.0.1"],
     [
-      "a vault that does not answer",
+      "a vault that does not respond",
       (_) => _.script([Fault.always(Fault.hang)]),
       "Unavailable",
-      "gave no answer within",
+      "did not respond within",
       { attemptMillis: 2000 }
     ],
     [
-      "a metadata service that does not answer",
+      "a metadata service that does not respond",
       (_) => _.script([Fault.always(Fault.hang)], "metadata"),
       "Unavailable",
-      "The metadata service of managed identities does not answer",
+      "The metadata service of managed identities did not respond",
       { attemptMillis: 2000 }
     ],
     [
       "a metadata service that hangs up",
       (_) => _.script([Fault.always(Fault.reset)], "metadata"),
       "Unavailable",
-      "The metadata service of managed identities does not answer"
+      "The metadata service of managed identities did not respond"
     ],
     [
       "no metadata service",
       () => Effect.void,
       "Unavailable",
-      "The metadata service of managed identities does not answer",
+      "The metadata service of managed identities did not respond",
       { metadata: "http://127.0.0.1:2" }
     ],
     [
@@ -156,7 +156,7 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
     ]
   ]
 
-  it.live.each(failures)("says what to do about %s, and shows nothing", ([, prepare, tag, text, options]) =>
+  it.live.each(failures)("says what to do about %s, and shows no secret", ([, prepare, tag, text, options]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -171,7 +171,7 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
 })
 
 describe("KeyVaultSecretProvider", () => {
-  it.live("reads with a client secret of an app, over https", () =>
+  it.live("reads the secret over https with the client secret of an app", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
@@ -187,7 +187,7 @@ describe("KeyVaultSecretProvider", () => {
       const credentials = yield* Effect.flatMap(SecretProvider.SecretProvider, (_) => _.credentials).pipe(
         Effect.provide(Layer.provide(layer, log))
       )
-      assert.include(lines[0]?.text, `is asked with a client secret of app ${vault.clientId}`)
+      assert.include(lines[0]?.text, `with a client secret of app ${vault.clientId}`)
       assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
       assert.deepInclude((yield* vault.tokenRequests)[0], { endpoint: "entra", outcome: "ok" })
     }).pipe(Effect.provide(served))

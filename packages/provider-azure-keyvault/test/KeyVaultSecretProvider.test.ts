@@ -21,7 +21,7 @@ import {
   whileTimePasses
 } from "./support.ts"
 
-/** What building the layer dies of. */
+/** Returns the defect with which building the layer dies. */
 const defectOf = <A, E, R>(layer: Layer.Layer<A, E, R>) =>
   Effect.scoped(Effect.exit(Layer.build(layer))).pipe(
     Effect.map((exit) => (Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined))
@@ -66,7 +66,7 @@ describe("KeyVaultSecretProvider keeps the contract of secret providers", () => 
 })
 
 describe("KeyVaultSecretProvider reads", () => {
-  it.effect("the newest version, with its id and when it expires", () =>
+  it.effect("returns the newest version of a secret, with its id and its expiry", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const expiresAt = DateTime.makeUnsafe("2030-01-02T03:04:05Z")
@@ -79,7 +79,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("the version that is named, though there is a newer one", () =>
+  it.effect("returns the named version when there is a newer one", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const version = yield* vault.setSecret(name, secret)
@@ -96,7 +96,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("one secret that holds both as JSON", () =>
+  it.effect("returns both values of a secret that holds them as JSON", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const version = yield* vault.setSecret(
@@ -111,11 +111,11 @@ describe("KeyVaultSecretProvider reads", () => {
   )
 
   it.effect.each([
-    ["not JSON", secret, "must hold JSON"],
-    ["JSON of something else", `["${secret}"]`, "must hold JSON"],
+    ["not JSON", secret, "Store JSON in it"],
+    ["JSON of something else", `["${secret}"]`, "Store JSON in it"],
     ["JSON with a padded secret", `{"clientId":"service-1","clientSecret":" ${secret}"}`, "(clientSecret)"],
     ["JSON with both swapped", `{"clientId":"${secret}","clientSecret":"service-1"}`, "swapped"]
-  ] as const)("InvalidSecret, if the one secret is %s", ([, value, text]) =>
+  ] as const)("fails with InvalidSecret when the JSON secret is %s", ([, value, text]) =>
     Effect.gen(function* () {
       yield* (yield* FakeKeyVault.FakeKeyVault).setSecret(name, value)
       const error = yield* Effect.provide(reason, provider(undefined, { json: name }))
@@ -125,7 +125,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("a value without its one newline at the end, and no other white space", () =>
+  it.effect("drops the one trailing newline of a value, and no other white space", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       for (const newline of ["\n", "\r\n"]) {
@@ -173,11 +173,11 @@ describe("KeyVaultSecretProvider reads", () => {
       const ids = { clientId: { literal: "service-1" }, clientSecret }
       const error = yield* Effect.provide(reason, provider(undefined, ids))
       assert.strictEqual(error._tag, "InvalidSecret")
-      assert.include(error.message, "returned another secret, or another version, than the one asked for")
+      assert.include(error.message, "returned another secret, or another version, than the requested one")
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("returns a secret whose name the vault writes in other letters", () =>
+  it.effect("returns a secret when the vault writes its name in other case", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const version = yield* vault.setSecret(name, secret)
@@ -198,7 +198,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("runs with the services of the layer's build, not those of the first caller", () =>
+  it.effect("reads with the services of the layer, not with those of the first caller", () =>
     Effect.gen(function* () {
       yield* (yield* FakeKeyVault.FakeKeyVault).setSecret(name, secret)
       const [own, caller] = [logged(), logged()]
@@ -207,7 +207,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect.each([1e15, -1e15, "abc", null, 0, "", {}])("a good secret whose date is wrong: exp is %j", (exp) =>
+  it.effect.each([1e15, -1e15, "abc", null, 0, "", {}])("returns a secret when its date is invalid: exp is %j", (exp) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -218,7 +218,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("with one call for all concurrent readers, and another for a later reader", () =>
+  it.effect("makes one call for all concurrent readers, and another for a later reader", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -235,7 +235,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("on for the others when one who waits is interrupted, and aborts the call when all are", () =>
+  it.effect("goes on when one of several readers is interrupted, and aborts the call when all are", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -252,7 +252,7 @@ describe("KeyVaultSecretProvider reads", () => {
         yield* Effect.forEach(all, Fiber.interrupt)
         yield* settle
         assert.deepInclude((yield* vault.journal)[3], { outcome: "aborted", status: undefined })
-        // Who comes then waits for none of it.
+        // A later reader does not wait for the aborted call.
         assert.strictEqual(Redacted.value((yield* read).clientSecret), secret)
       }).pipe(Effect.provide(provider()))
     }).pipe(Effect.provide(fresh))
@@ -272,7 +272,7 @@ describe("KeyVaultSecretProvider reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("for ITwin.layer", () =>
+  it.effect("provides the credentials to ITwin.layer", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const vault = yield* FakeKeyVault.FakeKeyVault
@@ -295,7 +295,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     ["a truncated answer", Fault.truncate],
     ["a timeout", Fault.hang],
     ["a stalled body", Fault.stall]
-  ] as const)("after %s", ([, fault]) =>
+  ] as const)("retries after %s", ([, fault]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -309,7 +309,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("not before the Retry-After of the vault", () =>
+  it.effect("retries not before the Retry-After of the vault has passed", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -321,7 +321,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("not at all after a Retry-After that is too long, which it passes on, up to 15 minutes", () =>
+  it.effect("does not retry after a Retry-After that is too long, and returns it, up to 15 minutes", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       for (const [seconds, said] of [
@@ -339,7 +339,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("four times in all, and says then what the last failure was", () =>
+  it.effect("makes four attempts at most, and fails with the last failure", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.script([Fault.always(FakeKeyVault.throttled)])
@@ -349,13 +349,13 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("for 9 seconds in all, and ends each attempt after 4", () =>
+  it.effect("ends a read after 9 seconds, and each attempt after 4", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.script([Fault.always(Fault.hang)])
       const error = yield* whileTimePasses(Effect.provide(reason, provider()))
       assert.strictEqual(error._tag, "Unavailable")
-      assert.include(error.message, "fake-vault.vault.azure.net gave no answer within 4 s")
+      assert.include(error.message, "fake-vault.vault.azure.net did not respond within 4 s")
       yield* settle
       const reads = (yield* vault.journal).slice(1)
       assert.strictEqual(reads.length, 2)
@@ -363,7 +363,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("and aborts the call of an attempt that it gives up", () =>
+  it.effect("aborts the call of an attempt that timed out", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const signals: Array<{ readonly aborted: boolean } | undefined> = []
@@ -393,14 +393,14 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("with the token of the first attempt, which the SDK would renew behind its back", () =>
+  it.effect("retries with the token of the first attempt", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
       yield* vault.script([Fault.times(Fault.html(503, "x"), 2)])
       const token = Redacted.value(yield* vault.issueToken())
       let asked = 0
-      // The SDK uses the machine's clock, and renews from two minutes before the end.
+      // The SDK uses the clock of the machine, and renews two minutes before expiry.
       const soon = Date.now() + 60_000
       const credential = {
         getToken: () =>
@@ -417,7 +417,7 @@ describe("KeyVaultSecretProvider tries again", () => {
   )
 
   it.effect.each([{ attempts: undefined, attemptTimeout: undefined }, { totalTimeout: undefined }, {}, undefined])(
-    "as it does by default, where the options say nothing: %o",
+    "retries by default when the options are %o",
     (retry) =>
       Effect.gen(function* () {
         const vault = yield* FakeKeyVault.FakeKeyVault
@@ -428,13 +428,13 @@ describe("KeyVaultSecretProvider tries again", () => {
             provider(() => ({ retry }))
           )
         )
-        assert.include(error.message, "gave no answer within 4 s")
+        assert.include(error.message, "did not respond within 4 s")
         yield* settle
         assert.strictEqual((yield* vault.journal).length, 3)
       }).pipe(Effect.provide(fresh))
   )
 
-  it.effect.each([Duration.infinity, Duration.days(30)])("with no timer that Node cannot keep: %s", (attemptTimeout) =>
+  it.effect.each([Duration.infinity, Duration.days(30)])("sets no timer that Node can't keep: %s", (attemptTimeout) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -462,7 +462,7 @@ describe("KeyVaultSecretProvider tries again", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("never what it can't cure", () =>
+  it.effect("does not retry a failure that a retry can't cure", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.deny("ForbiddenByFirewall")
@@ -492,7 +492,7 @@ describe("KeyVaultSecretProvider says why", () => {
           Effect.andThen(_.setSecret(name, "fake-secret-new+/="), _.disableVersion(name))
         ),
       "Disabled",
-      "newest version is disabled, and fake-vault.vault.azure.net falls back to no older one"
+      "newest version is disabled, and fake-vault.vault.azure.net does not return an older one"
     ],
     ["no role", (_) => _.deny("ForbiddenByRbac"), "AccessDenied", 'role "Key Vault Secrets User"'],
     ["no access policy", (_) => _.deny("ForbiddenByPolicy"), "AccessDenied", "access policies"],
@@ -568,7 +568,7 @@ describe("KeyVaultSecretProvider says why", () => {
       "no connection to Entra ID",
       (_) => _.script([Fault.always(Fault.reset)], "token"),
       "Unavailable",
-      "Entra ID does not answer"
+      "Entra ID did not respond"
     ],
     [
       "an expired secret at Entra ID",
@@ -585,7 +585,7 @@ describe("KeyVaultSecretProvider says why", () => {
           "token"
         ),
       "AccessDenied",
-      "expired: create a new one (AZURE_CLIENT_SECRET). (AADSTS7000222)"
+      "expired. Create a new one, and set AZURE_CLIENT_SECRET. (AADSTS7000222)"
     ],
     [
       "a refusal of Entra ID that it does not know",
@@ -606,7 +606,7 @@ describe("KeyVaultSecretProvider says why", () => {
     ]
   ]
 
-  it.effect.each(failures)("%s", ([, prepare, tag, text]) =>
+  it.effect.each(failures)("says what to do about %s", ([, prepare, tag, text]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* prepare(vault)
@@ -617,7 +617,7 @@ describe("KeyVaultSecretProvider says why", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("a wrong secret, an unknown app, a token of another tenant or for another service", () =>
+  it.effect("says what to do about a wrong secret, an unknown app, and a token for another tenant or service", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const { tenantId, clientId } = vault
@@ -630,7 +630,7 @@ describe("KeyVaultSecretProvider says why", () => {
         [
           KeyVaultCredential.clientSecret({ tenantId, clientId, clientSecret: wrong }),
           "AccessDenied",
-          "is wrong: give its value, not its id (AZURE_CLIENT_SECRET). (AADSTS7000215)"
+          "is wrong. Set AZURE_CLIENT_SECRET to its value, not to its id. (AADSTS7000215)"
         ],
         [
           KeyVaultCredential.clientSecret({ tenantId, clientId: "other", clientSecret: wrong }),
@@ -640,13 +640,13 @@ describe("KeyVaultSecretProvider says why", () => {
         [
           yield* token({ tenantId: "00000000-0000-4000-8000-000000000000" }),
           "AccessDenied",
-          "wrong tenant): correct AZURE_TENANT_ID, or log in there. (AKV10032)"
+          "(wrong tenant). Correct AZURE_TENANT_ID, or log in to that tenant. (AKV10032)"
         ],
         [yield* token({ audience: "https://graph.microsoft.com" }), "AccessDenied", "AKV10022"],
         [{ getToken: () => Promise.resolve({ token: "x", expiresOnTimestamp: 8.64e15 }) }, "AccessDenied", "(401)"],
-        [{ getToken: () => Promise.resolve(null) }, "Unavailable", "credential that the program gave"],
-        [{ getToken: () => Promise.reject(new Error(secret)) }, "Unavailable", "gave failed"],
-        [{ getToken: () => Promise.reject(null) }, "Unavailable", "gave failed"],
+        [{ getToken: () => Promise.resolve(null) }, "Unavailable", "credential that the program provides"],
+        [{ getToken: () => Promise.reject(new Error(secret)) }, "Unavailable", "provides failed"],
+        [{ getToken: () => Promise.reject(null) }, "Unavailable", "provides failed"],
         [
           {
             getToken: () => {
@@ -654,7 +654,7 @@ describe("KeyVaultSecretProvider says why", () => {
             }
           },
           "Unavailable",
-          "gave failed"
+          "provides failed"
         ]
       ] as const) {
         const error = yield* Effect.provide(
@@ -668,7 +668,7 @@ describe("KeyVaultSecretProvider says why", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("no token of a credential that the SDK made, and which it tried", () =>
+  it.effect("says which credentials were tried when none has a token", () =>
     Effect.gen(function* () {
       const unavailable = { getToken: () => Promise.reject(new CredentialUnavailableError("AzureCliCredential: no")) }
       const chain = new ChainedTokenCredential(unavailable, unavailable)
@@ -677,11 +677,11 @@ describe("KeyVaultSecretProvider says why", () => {
         provider(() => ({ credential: chain }))
       )
       assert.strictEqual(error._tag, "CredentialUnavailable")
-      assert.include(error.message, "Tried: the credential that the program gave (AzureCliCredential).")
+      assert.include(error.message, "Tried: the credential that the program provides (AzureCliCredential).")
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("a credential without its settings", () =>
+  it.effect("says which settings a credential lacks", () =>
     Effect.gen(function* () {
       const { tenantId } = yield* FakeKeyVault.FakeKeyVault
       for (const [credential, tag, text] of [
@@ -728,7 +728,7 @@ describe("KeyVaultSecretProvider is configured", () => {
     "https://hsm.managedhsm.azure.net",
     "fake-vault",
     ""
-  ])("dies with a RangeError when the layer is built for no vault at %s", (vaultUrl) =>
+  ])("dies with a RangeError when the layer is built for an invalid vault URL: %s", (vaultUrl) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const defect = yield* defectOf(provider(() => ({ vaultUrl })))
@@ -743,9 +743,9 @@ describe("KeyVaultSecretProvider is configured", () => {
     ["https://MY-VAULT.vault.usgovcloudapi.net", false],
     ["https://vault.cloud.example", true],
     ["https://127.0.0.1:8443", true]
-  ] as const)("asks the vault at %s when customDomain is %s", ([vaultUrl, customDomain]) =>
+  ] as const)("reads the vault at %s when customDomain is %s", ([vaultUrl, customDomain]) =>
     Effect.gen(function* () {
-      // The fake finds no such host: so it was asked for.
+      // The fake does not know the host, which shows that the provider connects to it.
       const error = yield* Effect.provide(
         reason,
         provider((vault) => ({ vaultUrl, customDomain, ...once(vault) }))
@@ -777,11 +777,11 @@ describe("KeyVaultSecretProvider is configured", () => {
     ["clientId.literal", { clientId: { literal: secret } }],
     ["clientId", { clientId: { secret } }],
     ["json", { json: secret }]
-  ])("dies with a RangeError about %s, which quotes no value, when the layer is built with %o", ([option, wrong]) =>
+  ])("dies with a RangeError about %s, without quoting a value, when the layer is built with %o", ([option, wrong]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const options = { vaultUrl: vault.vaultUrl, credential: credentialOf(vault), ...ids, ...wrong }
-      // As from JavaScript, or after a `!` that was wrong.
+      // As in JavaScript, or after a wrong `!`.
       const defect = yield* defectOf(KeyVaultSecretProvider.layer(options as KeyVaultSecretProvider.Options))
       assert.instanceOf(defect, RangeError)
       assert.include(String(defect), `KeyVaultSecretProvider: ${option} must be `)
@@ -809,13 +809,13 @@ describe("KeyVaultSecretProvider is configured", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("takes the limits of a retry as Effect takes durations", () =>
+  it.effect("accepts the durations of Effect as limits of a retry", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.script([Fault.always(Fault.hang)])
       const layer = provider(() => ({ retry: { attempts: 1, attemptTimeout: "1 second" } }))
       const error = yield* whileTimePasses(Effect.provide(reason, layer))
-      assert.include(error.message, "gave no answer within 1 s.")
+      assert.include(error.message, "did not respond within 1 s.")
     }).pipe(Effect.provide(fresh))
   )
 
@@ -845,7 +845,7 @@ describe("KeyVaultSecretProvider is configured", () => {
       )
     })
 
-  it.effect("by variables", () =>
+  it.effect("reads its options from variables", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const version = yield* vault.setSecret(name, secret)
@@ -878,7 +878,7 @@ describe("KeyVaultSecretProvider is configured", () => {
     [{ ITWIN_KEY_VAULT_CLIENT_ID: secret }, "ITWIN_KEY_VAULT_CLIENT_ID"],
     [{ ITWIN_KEY_VAULT_CLIENT_SECRET_NAME: secret }, "ITWIN_KEY_VAULT_CLIENT_SECRET_NAME"],
     [{ ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION: secret }, "ITWIN_KEY_VAULT_CLIENT_SECRET_VERSION"]
-  ] as const)("fails the build with a ConfigError for variables with %j", ([change, text]) =>
+  ] as const)("fails the build with a ConfigError when the variables are %j", ([change, text]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(fromVariables(change))
       assert.strictEqual(error._tag, "ConfigError")
@@ -887,7 +887,7 @@ describe("KeyVaultSecretProvider is configured", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("with the credential that the variables choose, if the code names none", () =>
+  it.effect("uses the credential that the variables choose when the code names none", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -910,7 +910,7 @@ describe("KeyVaultSecretProvider is configured", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("with each kind of credential", () =>
+  it.effect("builds each kind of credential", () =>
     Effect.gen(function* () {
       const choose = (env: Record<string, string>) =>
         KeyVaultCredential.config.parse(
@@ -942,7 +942,7 @@ describe("KeyVaultSecretProvider is configured", () => {
 })
 
 describe("KeyVaultSecretProvider logs", () => {
-  it.effect("once which credential it shows, and no secret", () =>
+  it.effect("logs once which credential it uses, and no secret", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -954,7 +954,7 @@ describe("KeyVaultSecretProvider logs", () => {
       )
       assert.include(
         lines[0]?.text,
-        `fake-vault.vault.azure.net is asked with a client secret of app ${vault.clientId} in tenant ${vault.tenantId}`
+        `reads fake-vault.vault.azure.net with a client secret of app ${vault.clientId} in tenant ${vault.tenantId}`
       )
       assert.notInclude(lines[0]?.text, Redacted.value(vault.clientSecret))
     }).pipe(Effect.provide(fresh))
@@ -975,7 +975,7 @@ describe("KeyVaultSecretProvider logs", () => {
       new RegExp(`with a client secret of app ${id} in tenant contoso\\.onmicrosoft\\.com\\.$`)
     ],
     [
-      // The SDK takes it: it has but letters, digits, dots and dashes.
+      // The SDK accepts it, because it has only letters, digits, dots and dashes.
       "a secret as the tenant",
       () => KeyVaultCredential.clientSecret({ tenantId: "fake-secret-0.1", clientId: id, clientSecret }),
       new RegExp(`with a client secret of app ${id}\\.$`)
@@ -990,7 +990,7 @@ describe("KeyVaultSecretProvider logs", () => {
       () => KeyVaultCredential.managedIdentity({ clientId: id }),
       new RegExp(`with the managed identity ${id}\\.$`)
     ]
-  ])("of the credential no more than ids, given %s", ([, credential, text]) =>
+  ])("logs no more than the ids of a credential when the program gives %s", ([, credential, text]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const { lines, layer } = logged()
@@ -1005,7 +1005,7 @@ describe("KeyVaultSecretProvider logs", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("once a day that a secret expires within 30 days", () =>
+  it.effect("warns once a day that a secret expires within 30 days", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const { lines, layer } = logged()
@@ -1030,7 +1030,7 @@ describe("KeyVaultSecretProvider logs", () => {
         assert.strictEqual(warnings().length, 2)
         yield* TestClock.adjust("40 days")
         yield* read
-        assert.include(warnings()[2], "expired on 1970-02-10. Key Vault still gives it out")
+        assert.include(warnings()[2], "expired on 1970-02-10, but Key Vault still returns it")
       }).pipe(Effect.provide(provider().pipe(Layer.provide(layer))))
     }).pipe(Effect.provide(fresh))
   )
@@ -1049,13 +1049,13 @@ describe("KeyVaultSecretProvider before the environment", () => {
     )
   )
 
-  it.effect("lets it answer for a secret that the vault does not have", () =>
+  it.effect("reads the variables when the vault does not have the secret", () =>
     Effect.gen(function* () {
       assert.strictEqual((yield* Effect.provide(read, either)).clientId, "service-env")
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("does not revive its secret when that of the vault is disabled, denied, or can't be read", () =>
+  it.effect("does not read the variables when the secret of the vault is disabled, denied, or can't be read", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -1070,7 +1070,7 @@ describe("KeyVaultSecretProvider before the environment", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("does not fall back when the program's own secret at Entra ID was revoked", () =>
+  it.effect("does not read the variables when the program's own secret at Entra ID was revoked", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const revoked = { ...credentialOf(vault), clientSecret: Redacted.make("fake-secret-revoked+/=") }

@@ -1,4 +1,4 @@
-// In a file, and so in a process, apart: MSAL decides once which metadata service it asks.
+// In its own file, and so in its own process, because MSAL chooses the metadata service once.
 import { it } from "@effect/vitest"
 import { afterAll, beforeAll, vi } from "vitest"
 import { readThroughMetadataOutages } from "./support.ts"
@@ -12,6 +12,6 @@ afterAll(() => {
 })
 
 it.effect(
-  "fails three reads alike for each outage of the metadata service, and then recovers, on App Service",
+  "fails three reads alike in each outage of the metadata service, and then recovers, on App Service",
   () => readThroughMetadataOutages
 )

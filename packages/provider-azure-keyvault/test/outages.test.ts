@@ -1,5 +1,5 @@
-// Outages of the places where tokens for the vault come from, with the default settings and more than one read in a row:
-// they must neither look like a missing identity, which would revive an older secret, nor like a rejected one.
+// Outages of Entra ID, with the default settings and several reads in a row. They must look neither like a missing
+// identity, which would cause an older secret to be used, nor like a rejected credential.
 import { ClientSecretCredential } from "@azure/identity"
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProvider, type SecretProviderError } from "@effect-itwin/core"
@@ -20,7 +20,7 @@ import {
   whileTimePasses
 } from "./support.ts"
 
-/** The errors of three reads in a row while the fault strikes Entra ID; then `after`. */
+/** Returns the errors of three reads in a row while Entra ID has the fault. Then runs `after`. */
 const readThree = (
   fault: Fault.Fault,
   change?: Parameters<typeof provider>[0],
@@ -41,7 +41,7 @@ const readThree = (
 const secondsOf = (errors: ReadonlyArray<SecretProviderError.SecretProviderError>) =>
   errors.map(({ retryAfter }) => retryAfter && Duration.toSeconds(retryAfter))
 
-/** As Entra ID writes it. */
+/** An error in the format of Entra ID. */
 const entraError = (status: number, error: string, code: number, headers: Readonly<Record<string, string>> = {}) =>
   Fault.respond({
     status,
@@ -61,19 +61,19 @@ describe("KeyVaultSecretProvider with a client secret", () => {
       "Entra ID returned 503."
     ],
     ["returns 503 with Retry-After", Fault.rateLimit(2, 503), "Unavailable", "Entra ID returned 503."],
-    ["resets the connection", Fault.reset, "Unavailable", "Entra ID does not answer"],
-    ["does not respond", Fault.hang, "Unavailable", "Entra ID does not answer"],
+    ["resets the connection", Fault.reset, "Unavailable", "Entra ID did not respond"],
+    ["does not respond", Fault.hang, "Unavailable", "Entra ID did not respond"],
     ["cuts its response short", Fault.truncate, "Unavailable", "Entra ID returned 200 without a token"],
-    ["is hidden by a portal's page", Fault.html(200, secret), "Unavailable", "without a token: is there a proxy"],
-    ["is hidden by a redirect", Fault.redirect("https://portal.example/"), "Unavailable", "is there a proxy"],
-    ["is hidden by a proxy's 403", Fault.html(403, secret), "Unavailable", "is there a proxy in between?"]
-  ])("fails the first, second and third read alike when Entra ID %s, and then recovers", ([, fault, tag, text]) =>
+    ["is hidden by a portal's page", Fault.html(200, secret), "Unavailable", "without a token. Check for a proxy"],
+    ["is hidden by a redirect", Fault.redirect("https://portal.example/"), "Unavailable", "Check for a proxy"],
+    ["is hidden by a proxy's 403", Fault.html(403, secret), "Unavailable", "Check for a proxy in between."]
+  ])("fails three reads alike when Entra ID %s, and then recovers", ([, fault, tag, text]) =>
     Effect.gen(function* () {
       checkErrors(yield* readThree(fault, undefined, recovered), tag, text)
     })
   )
 
-  it.effect("passes on the Retry-After of Entra ID in each of three reads", () =>
+  it.effect("returns the Retry-After of Entra ID in each of three reads", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(secondsOf(yield* readThree(Fault.rateLimit(30))), [30, 30, 30])
     })
@@ -92,15 +92,15 @@ describe("KeyVaultSecretProvider with a client secret", () => {
       "a rejection without a code of its own",
       Fault.respond({ status: 401, body: { error: "invalid_client", error_description: secret } }),
       "AccessDenied",
-      "Entra ID rejects the credential (invalid_client)."
+      "Entra ID rejected the credential (invalid_client)."
     ]
-  ])("fails the first, second and third read alike for %s", ([, fault, tag, text]) =>
+  ])("fails three reads alike when Entra ID returns %s", ([, fault, tag, text]) =>
     Effect.gen(function* () {
       checkErrors(yield* readThree(fault, undefined, recovered), tag, text)
     })
   )
 
-  it.effect("returns the secret in the same read when the second attempt finds Entra ID recovered", () =>
+  it.effect("returns the secret in the same read when Entra ID has recovered at the second attempt", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
@@ -111,7 +111,7 @@ describe("KeyVaultSecretProvider with a client secret", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("does not let another provider answer while Entra ID is down", () =>
+  it.effect("does not read the second provider while Entra ID is unavailable", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.script([Fault.always(Fault.html(503, secret))], "token")
@@ -123,7 +123,7 @@ describe("KeyVaultSecretProvider with a client secret", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("fails with Unavailable while a credential that the program gave repeats a failure of Entra ID", () =>
+  it.effect("fails with Unavailable when a given credential repeats a failure of Entra ID", () =>
     Effect.gen(function* () {
       const errors = yield* readThree(entraError(503, "temporarily_unavailable", 90033), (vault) => ({
         credential: new ClientSecretCredential(vault.tenantId, vault.clientId, Redacted.value(vault.clientSecret), {
@@ -140,7 +140,7 @@ describe("KeyVaultSecretProvider with a client secret", () => {
   )
 })
 
-describe("KeyVaultSecretProvider with a credential that the program gave", () => {
+describe("KeyVaultSecretProvider with a given credential", () => {
   const thrown = new TypeError(`x is not a function: ${secret}`)
   it.effect.each<readonly [string, () => Promise<never>]>([
     [
@@ -150,7 +150,7 @@ describe("KeyVaultSecretProvider with a credential that the program gave", () =>
       }
     ],
     ["rejects with", () => Promise.reject(thrown)]
-  ])("fails with Defect, without the message, when it %s a TypeError", ([, getToken]) =>
+  ])("fails with Defect, without the message, when a given credential %s a TypeError", ([, getToken]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(
         Effect.provide(
@@ -166,14 +166,14 @@ describe("KeyVaultSecretProvider with a credential that the program gave", () =>
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("fails with Unavailable when its fetch fails", () =>
+  it.effect("fails with Unavailable when the fetch of a given credential fails", () =>
     Effect.gen(function* () {
       const cause = Object.assign(new Error(secret), { code: "ECONNREFUSED" })
       const getToken = () => Promise.reject(new TypeError("fetch failed", { cause }))
       const layer = provider(() => ({ credential: { getToken } }))
       const error = yield* whileTimePasses(Effect.flip(Effect.provide(read, layer)))
       assert.strictEqual(error.reason._tag, "Unavailable")
-      assert.include(error.message, "The credential that the program gave does not answer. (ECONNREFUSED)")
+      assert.include(error.message, "The credential that the program provides did not respond. (ECONNREFUSED)")
     }).pipe(Effect.provide(fresh))
   )
 })

@@ -1,4 +1,4 @@
-// The canary: no secret, no token, in whatever a user could print.
+// The canary: nothing that a user could print contains a secret or a token.
 import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProviderError } from "@effect-itwin/core"
@@ -10,7 +10,7 @@ type Vault = FakeKeyVault.FakeKeyVault["Service"]
 
 const everything = (value: unknown): string => inspect(value, { showHidden: true, depth: Infinity, getters: true })
 
-/** Keeps all that is logged and traced while it is provided. */
+/** Records everything that is logged and traced. */
 const listening = () => {
   const texts: Array<string> = []
   const logger = Logger.make(({ message, cause, fiber }) => {
@@ -98,7 +98,7 @@ const cases: ReadonlyArray<readonly [string, (vault: Vault) => Effect.Effect<unk
 ]
 
 describe("Neither secret nor token shows", () => {
-  it.effect.each(cases)("after %s", ([, prepare, tag]) =>
+  it.effect.each(cases)("shows no secret and no token after %s", ([, prepare, tag]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)

@@ -11,13 +11,13 @@ export const name = "itwin-client-secret"
 
 export const read = Effect.flatMap(SecretProvider.SecretProvider, (provider) => provider.credentials)
 
-/** The reason of a read that has to fail. */
+/** Returns the reason of a read that must fail. */
 export const reason = Effect.map(Effect.flip(read), (error) => error.reason)
 
-/** A vault of its own for each test. */
+/** A separate vault for each test. */
 export const fresh = Layer.suspend(() => FakeKeyVault.layerTest())
 
-/** The fake's own app at Entra ID. */
+/** The app of the fake at Entra ID. */
 export const credentialOf = (vault: FakeKeyVault.FakeKeyVault["Service"]) =>
   KeyVaultCredential.clientSecret({
     tenantId: vault.tenantId,
@@ -45,7 +45,7 @@ export const provider = (
 
 export const once: Change = () => ({ retry: { attempts: 1 } })
 
-/** Lets the SDK's promises run: it is the one thing here that no virtual clock moves. */
+/** Lets the SDK's promises run, which the virtual clock does not move. */
 export const settle = Effect.promise(
   () =>
     new Promise<void>((resolve) => {
@@ -70,7 +70,7 @@ export interface Line {
   readonly text: string
 }
 
-/** A logger of everything, for what is built with it. */
+/** A logger that records everything. */
 export const logged = () => {
   const lines: Array<Line> = []
   const logger = Logger.make(({ logLevel, message, cause }) => {
@@ -85,15 +85,15 @@ export const logged = () => {
 export const failureOf = <A>(exit: Exit.Exit<A, SecretProviderError.SecretProviderError>) =>
   Exit.isFailure(exit) ? Exit.findErrorOption(exit) : undefined
 
-/** The error of a read that has to fail, in virtual time. */
+/** Returns the error of a read that must fail, in virtual time. */
 export const failing = whileTimePasses(Effect.flip(read))
 
-/** A read that has to succeed, in virtual time. */
+/** Runs a read that must succeed, in virtual time. */
 export const recovered = Effect.map(whileTimePasses(read), ({ clientSecret }) => {
   assert.strictEqual(Redacted.value(clientSecret), secret)
 })
 
-/** Errors that have to be alike, and show no secret. */
+/** Checks that the errors are alike, and show no secret. */
 export const checkErrors = (
   errors: ReadonlyArray<SecretProviderError.SecretProviderError>,
   tag: string,
@@ -115,13 +115,14 @@ const outages: ReadonlyArray<Outage> = [
   ["returns 503", Fault.rateLimit(1, 503), "Unavailable", "The metadata service returned 503."],
   ["returns a page", Fault.html(200, secret), "Unavailable", "The metadata service returned 200 without a token"],
   ["returns null", Fault.respond({ status: 200, body: null }), "Unavailable", "The metadata service returned 200"],
-  ["resets the connection", Fault.reset, "Unavailable", "The metadata service of managed identities does not answer"],
-  ["does not respond", Fault.hang, "Unavailable", "The metadata service of managed identities does not answer"]
+  ["resets the connection", Fault.reset, "Unavailable", "The metadata service of managed identities did not respond"],
+  ["does not respond", Fault.hang, "Unavailable", "The metadata service of managed identities did not respond"]
 ]
 
 /**
- * Three reads in a row for each outage of the metadata service, one that recovers, and the same for no identity. All in
- * one, because MSAL keeps the first metadata service's client, and its token, for the whole process.
+ * Makes three reads in a row for each outage of the metadata service, one that recovers, and the same without an
+ * identity. All in one test, because MSAL keeps the client of the first metadata service, and its token, in the
+ * process.
  */
 export const readThroughMetadataOutages = Effect.gen(function* () {
   const vault = yield* FakeKeyVault.FakeKeyVault
@@ -132,7 +133,7 @@ export const readThroughMetadataOutages = Effect.gen(function* () {
     for (const [, fault, tag, text] of outages) {
       yield* strike(fault)
       checkErrors(yield* Effect.all([failing, failing, failing]), tag, text)
-      // Another provider of the same process, for which MSAL uses the client of the first.
+      // Another provider in the same process, for which MSAL uses the client of the first one.
       checkErrors([yield* Effect.provide(failing, Layer.fresh(managed))], tag, "The metadata service")
       yield* TestClock.adjust("5 minutes")
     }

@@ -14,11 +14,11 @@ const withConfig = (provider: ConfigProvider.ConfigProvider) =>
 const withEnv = (variables: Record<string, string>) =>
   withConfig(ConfigProvider.fromEnvRecord(variables, { preserveEmptyStrings: true }))
 
-/** What the effect dies of. */
+/** Returns the defect with which the effect dies. */
 const defectOf = <A, E, R>(self: Effect.Effect<A, E, R>) =>
   Effect.map(Effect.exit(self), (exit) => (Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined))
 
-/** What the process environment would hold. */
+/** Provides the variables as the process environment would. */
 class Variables extends Context.Service<Variables, Record<string, string>>()("Variables") {}
 
 const assign = (variables: Record<string, string>) =>
@@ -67,7 +67,7 @@ describe("EnvSecretProvider", () => {
     })
   )
 
-  it.effect("returns the values of variables without one trailing newline", () =>
+  it.effect("drops one trailing newline of the values of variables", () =>
     Effect.gen(function* () {
       const credentials = yield* read
       assert.strictEqual(credentials.clientId, "service-1")
@@ -99,7 +99,7 @@ describe("EnvSecretProvider", () => {
     [{ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: `${secret}\n\n` }, "InvalidSecret", "white space"],
     [{ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: `${secret}é` }, "InvalidSecret", "another character"],
     [{ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: secret.repeat(57) }, "InvalidSecret", "1,024"]
-  ] as const)("fails, for %j, with %s and names the variable", ([variables, tag, text]) =>
+  ] as const)("fails when the variables are %j: reason %s, naming the variable", ([variables, tag, text]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(read)
       assert.strictEqual(error.reason._tag, tag)
@@ -111,7 +111,7 @@ describe("EnvSecretProvider", () => {
   it.effect.each([
     ["ITP_SERVICE_CLIENT_ID", "ITP_SERVICE_CLIENT_SECRET"],
     ["IMJS_OIDC_AGENT_TEST_CLIENT_ID", "IMJS_OIDC_AGENT_TEST_CLIENT_SECRET"]
-  ] as const)("does not pick up %s, and says which line would", ([id, clientSecret]) =>
+  ] as const)("does not use %s, but says which line would", ([id, clientSecret]) =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(read)
       assert.strictEqual(error.reason._tag, "NotFound")
@@ -132,7 +132,7 @@ describe("EnvSecretProvider", () => {
         )
       )
 
-    it.effect("tries pairs in order", () =>
+    it.effect("tries pairs of names in order", () =>
       Effect.gen(function* () {
         const b = { B_ID: "service-b", B_SECRET: `${secret}b` }
         assert.strictEqual((yield* readWith(lists, b)).clientId, "service-b")
@@ -144,7 +144,7 @@ describe("EnvSecretProvider", () => {
       })
     )
 
-    it.effect("fails when half of a pair is set, though another pair is complete", () =>
+    it.effect("fails when half of a pair is set, although another pair is complete", () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(readWith(lists, { A_ID: "service-a", B_ID: "service-b", B_SECRET: secret }))
         assert.strictEqual(error.reason._tag, "NotFound")
@@ -159,7 +159,7 @@ describe("EnvSecretProvider", () => {
       })
     )
 
-    it.effect("dies with a RangeError when the lists differ in length or are empty", () =>
+    it.effect("dies with a RangeError when the lists of names differ in length or are empty", () =>
       Effect.gen(function* () {
         for (const names of [
           { ...lists, clientSecret: "A_SECRET" },
@@ -178,9 +178,9 @@ describe("EnvSecretProvider", () => {
       ["the secret, in a list", ["A_ID", "B_ID"], ["A_SECRET", secret], "clientSecret"],
       ["a variable that is not set", "ITWIN_CLIENT_ID", undefined, "clientSecret"],
       ["nothing", "", "ITWIN_CLIENT_SECRET", "clientId"]
-    ])("die with a RangeError that does not quote it when a name is %s", ([_what, clientId, clientSecret, option]) =>
+    ])("dies with a RangeError that does not quote it when a name is %s", ([_what, clientId, clientSecret, option]) =>
       Effect.gen(function* () {
-        // As from JavaScript, or after a `!` that was wrong.
+        // As in JavaScript, or after a wrong `!`.
         const names = { clientId, clientSecret } as EnvSecretProvider.Names
         for (const layer of [EnvSecretProvider.layerWith(names), EnvSecretProvider.layerFilesWith(names)]) {
           const defect = yield* defectOf(Layer.build(layer.pipe(Layer.provide(FileSystem.layerNoop({})))))
@@ -194,7 +194,7 @@ describe("EnvSecretProvider", () => {
   })
 
   describe("layerFiles", () => {
-    /** Files by path; `null` is one that may not be read. */
+    /** Files by path; `null` is a file that may not be read. */
     const readFrom = (files: Record<string, string | null>, variables: Record<string, string>) =>
       Effect.provide(
         read,
@@ -221,7 +221,7 @@ describe("EnvSecretProvider", () => {
       )
     const pointing = { ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET_FILE: "/secrets/itwin" }
 
-    it.effect.each(["", "\n", "\r\n"])("reads the file, without one newline at its end: %j", (end) =>
+    it.effect.each(["", "\n", "\r\n"])("reads the file, and drops one trailing newline: %j", (end) =>
       Effect.gen(function* () {
         const credentials = yield* readFrom({ "/secrets/itwin": `${secret}${end}` }, pointing)
         assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
@@ -248,13 +248,19 @@ describe("EnvSecretProvider", () => {
 
     it.effect.each<readonly [string, Record<string, string | null>, Record<string, string>, string, string]>([
       ["no file", {}, pointing, "NotFound", "does not exist"],
-      ["a file it may not read", { "/secrets/itwin": null }, pointing, "AccessDenied", "may not read"],
+      [
+        "a file it may not read",
+        { "/secrets/itwin": null },
+        pointing,
+        "AccessDenied",
+        "Grant this process read access"
+      ],
       ["an empty file", { "/secrets/itwin": "\n" }, pointing, "InvalidSecret", "blank"],
       ["two newlines", { "/secrets/itwin": `${secret}\n\n` }, pointing, "InvalidSecret", "white space"],
       ["a byte order mark", { "/secrets/itwin": `\uFEFF${secret}` }, pointing, "InvalidSecret", "UTF-16"],
       ["both set", { "/secrets/itwin": secret }, { ...pointing, ITWIN_CLIENT_SECRET: secret }, "Misconfigured", "Both"],
       ["the secret in place of a path", {}, { ...pointing, ITWIN_CLIENT_SECRET_FILE: secret }, "NotFound", "_FILE"]
-    ])("%s: says so, and shows neither value nor path", ([_name, files, variables, tag, text]) =>
+    ])("fails, and shows neither value nor path, when there is %s", ([_name, files, variables, tag, text]) =>
       Effect.gen(function* () {
         const error = yield* Effect.flip(readFrom(files, variables))
         assert.strictEqual(error.reason._tag, tag)
@@ -266,7 +272,7 @@ describe("EnvSecretProvider", () => {
     )
   })
 
-  it.effect("is Unavailable when the ConfigProvider fails", () =>
+  it.effect("fails with Unavailable when the ConfigProvider fails", () =>
     Effect.gen(function* () {
       const error = yield* Effect.flip(read)
       assert.strictEqual(error.reason._tag, "Unavailable")
@@ -278,7 +284,7 @@ describe("EnvSecretProvider", () => {
     )
   )
 
-  it.effect("takes the ConfigProvider of its build, not that of a caller", () =>
+  it.effect("uses the ConfigProvider of the layer, not that of a caller", () =>
     Effect.gen(function* () {
       const credentials = yield* read.pipe(
         Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnvRecord({}))
@@ -287,7 +293,7 @@ describe("EnvSecretProvider", () => {
     }).pipe(withEnv({ ITWIN_CLIENT_ID: "service-1", ITWIN_CLIENT_SECRET: secret }))
   )
 
-  it.effect("serves ITwin.layer", () =>
+  it.effect("provides the credentials to ITwin.layer", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const app = yield* fake.registerApp({ name: "From the environment" })

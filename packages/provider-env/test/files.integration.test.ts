@@ -1,4 +1,4 @@
-// Secrets in real files, as Docker and Kubernetes mount them: a symlink that is swapped when the secret is rotated.
+// Secrets in real files, as Docker and Kubernetes mount them: a symlink is replaced when the secret is rotated.
 
 import { NodeServices } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
@@ -24,7 +24,7 @@ const mounted = Layer.effect(
 
 let version = 0
 
-/** Writes a new file, and swaps the symlink to it in one step. */
+/** Writes a new file, and replaces the symlink by one to it in one step. */
 const swap = (text: string) =>
   Effect.flatMap(Mount, ({ fs, path }) =>
     Effect.gen(function* () {

@@ -1,5 +1,4 @@
-// How a server, a proxy or a log viewer may write what it was sent. Shared by scripts/server-text.ts, which measures, and
-// by the tests.
+// How a server, a proxy or a log viewer may encode what it was sent. Shared by the tests and by scripts/server-text.ts.
 
 const bytesOf = (text: string): ReadonlyArray<number> => [...new TextEncoder().encode(text)]
 
@@ -117,7 +116,7 @@ export const encodings: Readonly<Record<string, (secret: string) => string>> = {
   "UTF-16": (secret) => [...secret].join("\u0000")
 }
 
-/** Runs of letters and digits as they are read; `…` stands for what was left out, and ends a run. */
+/** Returns runs of letters and digits. `…` marks what was left out, and ends a run. */
 const runsOf = (text: string): ReadonlyArray<string> =>
   text
     .normalize("NFKC")
@@ -125,8 +124,8 @@ const runsOf = (text: string): ReadonlyArray<string> =>
     .map((run) => run.replace(/[^\p{L}\p{N}]/gu, ""))
 
 /**
- * Returns whether a text shows 8 (or `atLeast`) consecutive letters and digits of what was echoed, whatever stands between them: of the
- * secret or of its encoded form, or all of them if there are fewer.
+ * Returns whether a text shows 8 (or `atLeast`) consecutive letters and digits of the secret or of its encoded form,
+ * whatever is between them; or all of them, if there are fewer.
  */
 export const showsPartOf = (shown: string, secret: string, echo: string, atLeast = 8): boolean => {
   const runs = runsOf(shown)

@@ -1,10 +1,10 @@
-// What identity servers, gateways and proxies say when a token request or an API call fails: in their standard words or
-// in ours. Ids and hosts are made up.
+// Messages of identity servers, gateways and proxies for failed token requests and API calls, quoted or rephrased. Ids and
+// hosts are invented.
 
 const trace = "6f1a2b3c-4d5e-4f60-8a7b-9c0d1e2f3a4b"
 const correlation = "0a1b2c3d-4e5f-4a6b-9c7d-8e9f0a1b2c3d"
 
-/** The servers, and what each says. */
+/** The servers, and their messages. */
 export const realTexts: Readonly<Record<string, ReadonlyArray<string>>> = {
   IMS: [
     "Invalid client or client credentials.",

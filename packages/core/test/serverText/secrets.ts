@@ -1,6 +1,6 @@
-// Secrets as machines make them, the same in each run. None is committed: each is derived from the seed.
+// Secrets as machines make them, the same in each run. They are not committed, but derived from the seed.
 
-/** A generator of numbers from 0 to 1 (mulberry32). */
+/** Builds a generator of numbers from 0 to 1 (mulberry32). */
 export const makeRandom = (seed: number) => (): number => {
   seed = (seed + 0x6d2b79f5) | 0
   let value = Math.imul(seed ^ (seed >>> 15), 1 | seed)
@@ -24,7 +24,7 @@ const alphabets: Readonly<Record<string, string>> = {
   Entra: `${upper}${lower}${digits}-_.~`
 }
 
-/** The kinds of secrets, and the lengths that each is made in. */
+/** The kinds of secrets, and the lengths of each kind. */
 export const kinds: ReadonlyArray<readonly [kind: string, lengths: ReadonlyArray<number>]> = [
   ...Object.keys(alphabets).map((kind) => [kind, [20, 24, 32, 40, 44, 64]] as const),
   ["token of three parts", [160, 700]]
@@ -42,7 +42,7 @@ export const makeSecret = (kind: string, length: number, random: () => number): 
   return kind === "base64" && length % 4 === 0 ? `${pick(alphabet, length - 1)}=` : pick(alphabet, length)
 }
 
-/** What a server says around an echo. */
+/** The text of a server around an echo. */
 export const sentences: ReadonlyArray<(echo: string) => string> = [
   (echo) => echo,
   (echo) => `The client secret ${echo} is not valid.`,
