@@ -2,7 +2,7 @@
  * Writes every `ts` example of the READMEs, the guides and the doc comments into examples/.generated, where the type
  * check and the tests find them: programs as `*.ts`, blocks marked ` ```ts test ` as `*.test.ts`.
  *
- * Each file begins with the place its example stands at.
+ * Each file begins with the place of its example.
  */
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
@@ -13,7 +13,7 @@ const target = join(root, "examples/.generated")
 const markdown = globSync(["*.md", "docs/**/*.md", "packages/*/README.md"], { cwd: root })
 const sources = globSync("packages/*/src/*.ts", { cwd: root })
 
-/** The doc comments of a module, as markdown; other lines are blanked so that line numbers stay. */
+/** Returns the doc comments of a module as markdown. Other lines are empty, so that line numbers stay the same. */
 const commentsOf = (source: string): string =>
   source
     .split("\n")

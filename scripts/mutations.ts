@@ -1,5 +1,6 @@
-// Breaks one rule of the token's life after the other, and runs the tests that must turn red. Ends with 1 if a mutation
-// survives, or does not fit the source any more. `node scripts/mutations.ts rule-6` runs those whose name matches.
+// Breaks one rule of the token's life after the other, and runs the tests that must fail. Exits with 1 if all tests
+// pass with a mutation, or if its search string is not found. `node scripts/mutations.ts rule-6` runs those whose name
+// matches.
 import { spawn } from "node:child_process"
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
@@ -35,7 +36,7 @@ const Report = Schema.fromJsonString(
 /** Runs node in the copy, for at most two minutes. */
 const run = (args: ReadonlyArray<string>) =>
   new Promise<void>((resolve) => {
-    // A process group of its own: a worker in an endless loop ends with it.
+    // In its own process group, so that a worker in an endless loop ends with it.
     const child = spawn(process.execPath, args, { cwd: copy, stdio: "ignore", detached: true })
     const timer = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, "SIGKILL"), 120_000)
     child.on("exit", () => {
@@ -45,7 +46,7 @@ const run = (args: ReadonlyArray<string>) =>
   })
 
 /**
- * The tests that fail, each after its file; `undefined` if vitest came to no end, as with an endless loop.
+ * Returns the tests that fail, each with its file; `undefined` if vitest did not end, for example in an endless loop.
  */
 const failing = async (files: ReadonlyArray<string>): Promise<ReadonlySet<string> | undefined> => {
   const report = join(copy, "report.json")

@@ -1,6 +1,6 @@
 /**
  * Measures the rule by which a server's text is shown: which echoes of secrets it shows, which real texts it shows
- * completely, and how often it takes an ordinary text for an echo. Fails when an echo of a secret of 32 or more
+ * completely, and how often it mistakes an ordinary text for an echo. Fails when an echo of a secret of 32 or more
  * characters is shown.
  *
  * Run it with `pnpm run check-server-text`, or with another number of secrets for each kind and length:

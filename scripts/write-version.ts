@@ -1,4 +1,4 @@
-/** Writes the version of core's package.json where its requests take it from. Run by `pnpm run version-packages`. */
+/** Writes the version of core's package.json into the module that requests read. Run by `pnpm run version-packages`. */
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 
