@@ -1,4 +1,5 @@
-// A cached `get` inside a fiber, beside the same loop over `Effect.sync(() => token)`. Prints nanoseconds per turn.
+// Measures a cached `get` inside a fiber, next to the same loop over `Effect.sync(() => token)`. Prints nanoseconds per
+// turn.
 import { TokenCache } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Layer } from "effect"

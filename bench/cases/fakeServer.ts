@@ -8,7 +8,7 @@ const main = Effect.gen(function* () {
   console.log(
     JSON.stringify({ url: fake.environment.apiBaseUrl, clientId, clientSecret: Redacted.value(clientSecret) })
   )
-  // Says how many token requests there were, when asked.
+  // Returns the number of token requests.
   process.stdin.on("data", () => console.log(Effect.runSync(fake.tokenRequests).length))
   return yield* Effect.never
 })

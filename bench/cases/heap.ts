@@ -1,4 +1,4 @@
-// What stays on the heap, in KiB: after a million cached gets, and after 100,000 different scope sets.
+// Measures what stays on the heap, in KiB: after a million cached gets, and after 100,000 different scope sets.
 import { Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Layer } from "effect"
@@ -10,7 +10,7 @@ const used = Effect.sync(() => {
   return process.memoryUsage().heapUsed / 1024
 })
 
-// A client that answers at once, so that the journal of a fake does not grow beside the cache.
+// A client without a journal, which would grow in addition to the cache.
 const Answering = Layer.succeed(
   HttpClient.HttpClient,
   HttpClient.make((request) =>

@@ -1,5 +1,5 @@
-// Importing core when the Effect modules that it uses are loaded already, and those modules themselves. Milliseconds,
-// of the built package.
+// Measures the import of the built core when the Effect modules that it uses are loaded, and the import of those
+// modules. Prints milliseconds.
 import { globSync, readFileSync } from "node:fs"
 import { createRequire } from "node:module"
 import { join } from "node:path"

@@ -1,15 +1,15 @@
-// The least that answers as a token endpoint, in a process of its own, so that it takes no time from what is measured.
+// A minimal token endpoint in its own process, so that it does not use the time of what is measured.
 import { spawn } from "node:child_process"
 import { fileURLToPath } from "node:url"
 
 export interface Server {
   readonly url: string
-  /** How many token requests the fake has seen. */
+  /** Returns the number of token requests at the fake. */
   readonly count: () => Promise<number>
   readonly stop: () => void
 }
 
-/** Starts the fake on 127.0.0.1, or a server that does nothing but answer. */
+/** Starts the fake on 127.0.0.1, or the minimal server. */
 export const start = (
   script: "bareServer.ts" | "fakeServer.ts"
 ): Promise<Server & { readonly clientId?: string; readonly clientSecret?: string }> =>

@@ -1,5 +1,5 @@
-// Bundles of the built core as they reach a browser, minified and gzipped, in bytes: `Scopes` alone and a minimal program,
-// each divided into core's own code and the Effect modules below it.
+// Measures bundles of the built core, minified and gzipped, in bytes: of `Scopes` only and of a minimal program, each
+// divided into core's own code and the Effect modules that it uses.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { gzipSync } from "node:zlib"
@@ -22,7 +22,7 @@ export const run = (credentials) => Effect.runPromise(Effect.provide(Users.me, I
 )))`
 }
 
-// In the workspace, where `effect` is found.
+// In the workspace, so that `effect` is found.
 const folder = mkdtempSync(join(import.meta.dirname, "../node_modules/size-"))
 const sizeOf = async (code: string) => {
   const entry = join(folder, "entry.js")

@@ -1,5 +1,4 @@
-// 10,000 callers that ask at once for a first token: how many token requests that costs. And 100 callers of
-// @itwin/service-authorization.
+// Counts the token requests of 10,000 concurrent first callers, and of 100 callers of @itwin/service-authorization.
 import { ClientCredentials, Environment, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { ServiceAuthorizationClient } from "@itwin/service-authorization"
 import { Effect, Layer, Redacted } from "effect"

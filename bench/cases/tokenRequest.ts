@@ -1,5 +1,5 @@
-// A warm token request over loopback, beside the same form and JSON body by Effect's own `HttpClient` without limits,
-// retries or checks. For information also by plain fetch and by openid-client. Prints the median of microseconds for each.
+// Measures a warm token request over loopback, next to the same form and JSON body by Effect's `HttpClient` without
+// limits, retries or checks; also by plain fetch and by openid-client. Prints the median of microseconds for each.
 import { ClientCredentials, Environment, Scopes, TokenRequest } from "@effect-itwin/core"
 import { Effect, Layer, ManagedRuntime, Redacted } from "effect"
 import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"

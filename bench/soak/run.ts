@@ -1,6 +1,6 @@
 /**
- * Soaks the cache: many fibers call it on real sockets, while the token endpoint misbehaves at random. Exits with 1 if a
- * call hangs, two requests of one key overlap, an expired token is handed out, a rejection is not handled, or the heap
+ * Soaks the cache: many fibers call it on real sockets, while the token endpoint misbehaves at random. Exits with 1 if
+ * a call hangs, two requests of one key overlap, an expired token is returned, a rejection is not handled, or the heap
  * grows.
  *
  * `--seconds` (60), `--fibers` (2,000), `--seed` (1).
@@ -37,7 +37,7 @@ const fibers = Number(values.fibers)
 /** The total timeout, and 2 s. */
 const mostMillis = 17_000
 const mostHeapGrowth = 4 * 1024 * 1024
-/** Each fiber rests for up to this long between two calls. */
+/** The longest pause of a fiber between two calls. */
 const restMillis = 1000
 
 /** The keys, each with its own token. */
@@ -72,7 +72,7 @@ const runtime = ManagedRuntime.make(
 
 const latency = createHistogram()
 const failures: Record<string, number> = {}
-/** When the call began that a fiber waits for, or 0. */
+/** When the current call of a fiber began, or 0. */
 const since = new Float64Array(fibers)
 let gets = 0
 let failed = 0
@@ -81,7 +81,7 @@ let slowest = 0
 let isOver = false
 
 const check = (token: AccessToken.AccessToken) => {
-  // The server wrote into the token when it expires.
+  // The server writes the expiry into the token.
   if (Date.now() >= Number(Redacted.value(token.value).split(".")[1])) expired++
 }
 
@@ -139,7 +139,7 @@ const program = Effect.gen(function* () {
   )
   yield* Effect.sleep(seconds * 1000)
   isOver = true
-  // Those that hang are not waited for.
+  // Do not wait for calls that hang.
   yield* Effect.timeoutOption(Fiber.awaitAll(running), restMillis + mostMillis)
   const now = performance.now()
   return since.filter((started) => started > 0 && now - started > mostMillis).length
@@ -152,7 +152,7 @@ const heap = () => {
 const mib = (bytes: number) => `${(bytes / 1024 / 1024).toFixed(1)} MiB`
 
 const finished = runtime.runPromise(program)
-// The heap of a program that is warm, with all its fibers.
+// The heap after warm-up, with all fibers.
 await sleep(Math.min(10, seconds / 3) * 1000)
 const first = heap()
 await sleep((seconds - Math.min(10, seconds / 3)) * 1000 - 500)

@@ -1,6 +1,6 @@
 /**
- * A token endpoint on 127.0.0.1 that misbehaves by a seeded dice, in a process of its own. It tells its parent where it
- * is, and on any message what it has seen.
+ * A token endpoint on 127.0.0.1 in its own process, whose faults are chosen by seeded random numbers. Sends its URL to
+ * the parent process, and its counts after any message.
  */
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -9,7 +9,7 @@ export interface Report {
   readonly requests: number
   /** How often each behavior was chosen. */
   readonly behaviors: Readonly<Record<string, number>>
-  /** Token requests that came while another of the same scopes was open. */
+  /** Token requests that arrived while another one for the same scopes was open. */
   readonly overlaps: number
 }
 
@@ -17,7 +17,7 @@ const lifeSeconds = 3
 /** How long the server takes to notice that the client closed a connection. */
 const graceMillis = 500
 
-/** Numbers from 0 to 1, the same for the same seed (mulberry32). */
+/** Returns numbers from 0 to 1, the same for the same seed (mulberry32). */
 const dice = (seed: number) => {
   let state = seed
   return () => {
@@ -29,7 +29,7 @@ const dice = (seed: number) => {
 }
 const random = dice(Number(process.argv[2] ?? 1))
 
-/** The name holds when the token was issued, for the parent to check its age. */
+/** The token contains the time when it was issued, so that the parent can check its age. */
 const tokenOf = () =>
   JSON.stringify({
     access_token: `token.${Date.now() + lifeSeconds * 1000}.${Math.floor(random() * 1e9)}`,
@@ -46,7 +46,7 @@ const reply = (
 
 type Behavior = readonly [share: number, behave: (response: ServerResponse) => void]
 
-/** In percent; the rest are correct answers. */
+/** In percent; the rest are correct responses. */
 const behaviors: Readonly<Record<string, Behavior>> = {
   "500": [4, (response) => reply(response, 500, "{}")],
   "503 with Retry-After": [2, (response) => reply(response, 503, "", { "retry-after": "1" })],
@@ -104,7 +104,7 @@ const server = createServer((request, response) => {
     const others = open.get(key) ?? new Set()
     open.set(key, others)
     for (const other of others) {
-      // Completed although a later one had begun, or left open: one that the client gave up is closed soon.
+      // Completed although a later one had begun, or left open: the client closes a request that timed out soon after.
       let isCounted = false
       const count = () => {
         if (!isCounted) overlaps++
@@ -121,7 +121,7 @@ const server = createServer((request, response) => {
     seen[name] = (seen[name] ?? 0) + 1
     behave(response)
   })
-  // Its client left.
+  // The client closed the connection.
   request.on("error", () => {})
 })
 

@@ -21,10 +21,10 @@ const { values: options } = parseArgs({
   options: { core: { type: "string", default: join(import.meta.dirname, "../..") }, tools: { type: "string" } }
 })
 
-/** Its workerd is 122 MB, so it is not among the workspace's dependencies. */
+/** Includes workerd with 122 MB, so it is not a dependency of the workspace. */
 const miniflareVersion = "4.20260426.0"
 const compatibilityDate = "2026-04-01"
-/** An answer takes at most the total timeout of a lost token request, and another request. */
+/** A response takes at most the total timeout of a lost token request, plus another request. */
 const limitMillis = 20_000
 
 interface Miniflare {
@@ -142,7 +142,7 @@ const ask = (url: string): Promise<Answer> =>
 
 const askMany = (count: number, url: string) => Promise.all(Array.from({ length: count }, () => ask(url)))
 
-/** Sends a request and resets its connection. workerd does not notice a connection that is merely closed. */
+/** Sends a request, and resets its connection. workerd does not notice a connection that is closed without a reset. */
 const askAndReset = async (url: string, afterMillis: number): Promise<void> => {
   const outgoing = request(url, { agent: false })
   outgoing.once("error", () => {}).end()
@@ -150,13 +150,13 @@ const askAndReset = async (url: string, afterMillis: number): Promise<void> => {
   outgoing.socket?.resetAndDestroy()
 }
 
-/** What was asked, and how many token requests that may take. */
+/** A scenario, and how many token requests it may make. */
 interface Proof {
   readonly answers: ReadonlyArray<Answer>
   readonly mostTokenRequests: number
 }
 
-/** The first caller leaves while 20 others wait for its token request, and one comes later. */
+/** The first caller disconnects while 20 others wait for its token request, and one caller arrives later. */
 const firstLeaves = async (url: string, server: Server, leave: () => Promise<unknown>, most: number) => {
   server.delayMillis = 1000
   const first = leave()
@@ -170,14 +170,14 @@ const firstLeaves = async (url: string, server: Server, leave: () => Promise<unk
 const cases: Readonly<Record<string, (url: string, server: Server, renewal: string) => Promise<Proof>>> = {
   "100 first requests at once": async (url) => ({ answers: await askMany(100, url), mostTokenRequests: 1 }),
   "20 requests while a token is due, twice, and after it expired": async (url, server, renewal) => {
-    // Of 10 s: due after 7.5 s at the latest, late after 9 s.
+    // A life of 10 s: due after 7.5 s at the latest, late after 9 s.
     server.lifeSeconds = 10
     const answers = [await ask(url)]
     for (const millis of [8000, 8000, 10_500]) {
       await sleep(millis)
       answers.push(...(await askMany(20, url)))
     }
-    // A renewal in the background ends with the request that started it, and is made again.
+    // A renewal in the background ends with the request that started it, and is repeated.
     return { answers, mostTokenRequests: renewal === "inline" ? 4 : 6 }
   },
   "the first caller disconnects": (url, server) => firstLeaves(url, server, () => askAndReset(url, 300), 2),
@@ -234,7 +234,7 @@ try {
   }
 
   const rows: Array<ReadonlyArray<string>> = []
-  // With `nodejs_compat`, Effect carries the asynchronous context of Node from one step to the next.
+  // With `nodejs_compat`, Effect keeps the asynchronous context of Node from one step to the next.
   for (const flags of [[], ["nodejs_compat"]]) {
     const runs = ["background", "inline"].flatMap((renewal) =>
       Object.keys(cases).map((name) => prove(flags, renewal, name))

@@ -1,5 +1,5 @@
 /**
- * The worker that run.ts runs: one runtime for the isolate, shared by all its requests. Each request returns the name
+ * The worker that run.ts starts: one runtime for the isolate, shared by all requests. Each request returns the name
  * that `Users.me` returns.
  */
 import { env } from "cloudflare:workers"
@@ -39,7 +39,7 @@ export default {
     const { pathname } = new URL(request.url)
     const answered = answer()
     if (pathname === "/wait-until") context.waitUntil(answered)
-    // A handler that gives up: the runtime ends what the request still waits for.
+    // The handler returns, and the runtime ends what the request still waits for.
     return pathname === "/early" ? new Response("early") : answered
   }
 }

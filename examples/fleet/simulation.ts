@@ -1,18 +1,21 @@
 /**
- * Many replicas of one service app over one IMS, for days, in virtual time: how often IMS is asked, and who notices when
- * it is away. Each replica is a `TokenCache` of its own, as in a process of its own.
+ * Simulates many replicas of one service app with one IMS, in virtual time: counts the requests to IMS, and the calls
+ * that fail when IMS is unreachable. Each replica has its own `TokenCache`, as in its own process.
  *
- * IMS is a few lines here, not the fake of `@effect-itwin/testing`: 24 hours of 1,000 replicas are 34,000 tokens, and
- * nobody looks at their signatures.
+ * IMS is simulated here in a few lines, without the fake of `@effect-itwin/testing`: 24 hours of 1,000 replicas are
+ * 34,000 tokens, whose signatures are not needed.
  */
 import { ClientCredentials, Environment, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { Clock, Effect, Exit, type Fiber, Logger, Random, Redacted, type Scope } from "effect"
 import { HttpClient, type HttpClientRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 
-/** What is wrong, from when and for how long, in seconds. */
+/** A failure, its start and its length, in seconds. */
 export interface Trouble {
-  /** `down`: status 503 at once; `silent`: no answer; `revoked`: the secret is refused, and a new one comes at the end. */
+  /**
+   * `down`: status 503 at once; `silent`: no response; `revoked`: IMS rejects the secret, and a new one is stored at
+   * the end.
+   */
   readonly kind: "down" | "silent" | "revoked"
   readonly from: number
   readonly seconds: number
@@ -21,9 +24,9 @@ export interface Trouble {
 export interface Options {
   readonly replicas: number
   readonly hours: number
-  /** Each replica asks its cache for the token so often, in seconds. */
+  /** The seconds between two calls of a replica. */
   readonly every: number
-  /** `own`: the replicas ask at different seconds; `same`: all in the same second, as cron jobs do. */
+  /** `own`: the replicas call at different seconds; `same`: all call in the same second, as cron jobs do. */
   readonly phase: "own" | "same"
   /** `TokenCache.Options.jitter`. */
   readonly jitter?: number | undefined
@@ -34,19 +37,19 @@ export interface Figures {
   /** Calls of `get`. */
   readonly calls: number
   /**
-   * Calls that got no token, by the trouble in which they fell, or that ended less than 72 s before: the longest pause
-   * after a failure. The last one counts those outside of any.
+   * Calls that got no token, for each failure: those during it, and those in the 72 s after it, which is the longest
+   * pause. The last number counts calls outside of any failure.
    */
   readonly failed: ReadonlyArray<number>
-  /** Requests to IMS in all. */
+  /** The number of requests to IMS. */
   readonly requests: number
-  /** The same, by the second. */
+  /** The number of requests in each second. */
   readonly perSecond: Uint32Array
 }
 
 /**
- * The troubles of the documentation: twelve minutes that begin when the first tokens come due, four in the next wave, and
- * the secret revoked for an hour.
+ * The failures of the documentation: twelve minutes from the time when the first tokens are due, four minutes during
+ * the next renewals, and a secret that is revoked for an hour.
  */
 export const troubles: ReadonlyArray<Trouble> = [
   { kind: "down", from: 39 * 60, seconds: 12 * 60 },
@@ -56,12 +59,12 @@ export const troubles: ReadonlyArray<Trouble> = [
 
 const life = 3600
 
-/** Of a failure that lasts, in seconds, jitter included. */
+/** The longest pause after a lasting failure, in seconds, with jitter. */
 const longestPause = 72
 
 const secretOf = (version: number) => `fake-secret-${version}+/=`
 
-/** What IMS says now; `undefined` is no answer. */
+/** The current response of IMS; `undefined` is no response. */
 const answer = (troubles: ReadonlyArray<Trouble>, at: number, secret: string | null) => {
   const current = troubles.find(({ from, seconds }) => at >= from && at < from + seconds)
   if (current?.kind === "silent") return undefined
@@ -114,7 +117,7 @@ export const simulate = Effect.fnUntraced(
       Effect.orDie
     )
 
-    /** The replicas that ask in this second of each round. */
+    /** The replicas that call in this second of each round. */
     const due = Array.from({ length: every }, (_, second) =>
       caches.filter((_cache, index) => (options.phase === "same" ? 0 : index % every) === second)
     )
@@ -154,10 +157,10 @@ export const simulate = Effect.fnUntraced(
   Effect.provide(TestClock.layer())
 )
 
-/** The most requests in one second, from this second on. */
+/** Returns the highest number of requests in one second, from this second on. */
 export const peak = ({ perSecond }: Figures, from: number): number =>
   perSecond.subarray(from).reduce((most, n) => Math.max(most, n), 0)
 
-/** The requests in a part of the time. */
+/** Returns the number of requests in a part of the time. */
 export const requestsIn = ({ perSecond }: Figures, from: number, seconds: number): number =>
   perSecond.subarray(from, from + seconds).reduce((sum, n) => sum + n, 0)

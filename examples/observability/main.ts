@@ -1,9 +1,9 @@
 /**
- * What operators see of a token cache: spans, metrics and log lines of a first request that two callers share, a token
- * from memory, a renewal that fails while IMS is down, and its recovery.
+ * Prints the spans, metrics and log lines of a token cache: for a first request that two callers share, a token from
+ * memory, a renewal that fails while IMS is down, and the recovery.
  *
- * `node examples/observability/main.ts`. It runs against the fake in process, and in virtual time: an hour passes at
- * once. A program of yours installs an exporter in the place of the collector, such as `effect/observability/Otlp`.
+ * `node examples/observability/main.ts` runs it against the fake in process, in virtual time: an hour passes at once.
+ * Your program installs an exporter instead of the collector, for example `effect/observability/Otlp`.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ITwin, TokenCache } from "@effect-itwin/core"
@@ -42,12 +42,12 @@ const scenario = Effect.gen(function* () {
   const fake = yield* FakeIms.FakeIms
   const call = (name: string) => Effect.withSpan(cache.get(), name)
 
-  // Nobody has a token: both wait for one request.
+  // There is no token: both callers wait for one request.
   yield* fake.script("POST /connect/token", Fault.once(Fault.delay("120 millis")))
   const callers = yield* Effect.forEach(["invoice 1", "invoice 2"], (name) => Effect.forkChild(call(name)))
   yield* TestClock.adjust("120 millis")
   yield* Fiber.joinAll(callers)
-  // From memory: no request, no span of the cache.
+  // From memory: no request, and no span of the cache.
   yield* call("invoice 3")
 
   // IMS is down when the token is due. The caller gets the old one; a renewal fails in the background.
@@ -55,13 +55,13 @@ const scenario = Effect.gen(function* () {
   yield* fake.script("POST /connect/token", Fault.forDuration(Fault.html(503, "Maintenance"), "1 minute"))
   yield* call("invoice 4")
   yield* TestClock.adjust("2 minutes")
-  // IMS is back: again the old token at once, and the new one for the next caller.
+  // IMS has recovered: the caller gets the old token at once, and the next caller gets the new one.
   yield* call("invoice 5")
   yield* TestClock.adjust("1 second")
   yield* call("invoice 6")
 })
 
-// The fake serves in process, under the client's span, and its router leaves this there. A real IMS does not.
+// The router of the in-process fake adds this to the span of the client. A real IMS does not.
 const isOurs = ([key]: readonly [string, unknown]) => key !== "http.route"
 
 const nameOf = (span: Tracer.AnySpan) => (span._tag === "Span" ? span.name : "a span of another process")

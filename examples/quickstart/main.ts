@@ -1,8 +1,8 @@
 /**
- * The main job, start to end: gets a token and says who it belongs to. `pnpm start` runs it.
+ * Requests a token, and prints the app to which it belongs. `pnpm start` runs it.
  *
- * With ITWIN_CLIENT_ID and ITWIN_CLIENT_SECRET set it asks the platform that the environment names. Without, it starts
- * a fake of the platform on this machine, registers an app there, and takes the very same road.
+ * If ITWIN_CLIENT_ID and ITWIN_CLIENT_SECRET are set, it uses the platform that the environment names. Otherwise it
+ * starts a fake of the platform on this machine, registers an app there, and runs the same program.
  */
 
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
@@ -14,7 +14,7 @@ import { FetchHttpClient, HttpClient } from "effect/http"
 
 class TokenRequests extends Context.Service<TokenRequests, Ref.Ref<number>>()("quickstart/TokenRequests") {}
 
-/** The platform's HTTP client, with the token requests counted. */
+/** The HTTP client of the platform, which counts the token requests. */
 const HttpLayer = Layer.effect(
   HttpClient.HttpClient,
   Effect.gen(function* () {
@@ -26,7 +26,7 @@ const HttpLayer = Layer.effect(
   })
 ).pipe(Layer.provide(FetchHttpClient.layer))
 
-/** The road: secrets from variables, tokens from the environment's IMS. The same for the fake and the real platform. */
+/** Reads the secret from variables, and requests a token. The same for the fake and the real platform. */
 const App = ITwin.layer.pipe(
   Layer.provide([EnvSecretProvider.layer, HttpLayer]),
   Layer.provideMerge(Layer.effect(TokenRequests, Ref.make(0)))
@@ -51,7 +51,7 @@ const program = Effect.gen(function* () {
   yield* line("Requests", `${yield* Ref.get(yield* TokenRequests)} to the token endpoint`)
 }).pipe(Effect.provide(App))
 
-/** A platform of our own, and its app in the variables. */
+/** Starts a fake platform, and sets the variables to its app. */
 const FakePlatform = Layer.unwrap(
   Effect.gen(function* () {
     const fake = yield* FakeIms.FakeIms

@@ -1,7 +1,8 @@
 /**
- * One program, three places for its secret. `ITWIN_SECRETS` picks one; the program does not know which.
+ * Reads the secret of one program from three places. `ITWIN_SECRETS` chooses the place; the program does not depend on
+ * it.
  *
- *   static       the credentials are at hand, read once at the start
+ *   static       credentials that the program already has, read once at the start
  *   environment  ITWIN_CLIENT_ID and ITWIN_CLIENT_SECRET, read for each token request (the default)
  *   key-vault    Azure Key Vault, as the ITWIN_KEY_VAULT_ variables say; if it has no such secret, the environment
  */
@@ -20,7 +21,8 @@ const StaticSecrets = Layer.unwrap(
   )
 )
 
-// Only for a secret that is not there, or a machine without an identity: one that was disabled in the vault stays so.
+// Only if the secret does not exist, or the machine has no identity. A secret that was disabled in the vault stays
+// disabled.
 const VaultSecrets = KeyVaultSecretProvider.layerConfig.pipe(SecretProvider.layerOrElse(EnvSecretProvider.layer))
 
 const backends = { static: StaticSecrets, environment: EnvSecretProvider.layer, "key-vault": VaultSecrets }
