@@ -197,6 +197,6 @@ printTable([
     holds === undefined ? "" : holds ? "yes" : "NO"
   ])
 ])
-console.log("answers:", report.behaviors)
+console.log("responses:", report.behaviors)
 console.log("failed calls:", failures)
 process.exit(rows.every(([, , , holds]) => holds !== false) ? 0 : 1)

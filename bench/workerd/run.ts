@@ -241,7 +241,7 @@ try {
     )
     rows.push(...(await Promise.all(runs)))
   }
-  printTable([["case", "renewal", "flags", "answers", "slowest", "token requests", "mark", "holds"], ...rows])
+  printTable([["case", "renewal", "flags", "responses", "slowest", "token requests", "mark", "holds"], ...rows])
   process.exitCode = rows.every((row) => row.at(-1) === "yes") ? 0 : 1
 } finally {
   if (options.tools === undefined) rmSync(folder, { recursive: true, force: true })

@@ -24,7 +24,7 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string | number>>) => {
 const main = Effect.gen(function* () {
   const replicas = Number(process.argv[2] ?? 1000)
   const fleet = { replicas, hours, every } as const
-  yield* Console.log(`${replicas} replicas, ${hours} hours, each asks its cache every ${every} s.\n`)
+  yield* Console.log(`${replicas} replicas, ${hours} hours, each calls its cache every ${every} s.\n`)
 
   const rows: Array<ReadonlyArray<string | number>> = []
   for (const phase of ["own", "same"] as const) {

@@ -62,7 +62,7 @@ describe("the time limit of an API call", () => {
         assert.isTrue(error._tag === "HttpClientError" && error.reason._tag === "TransportError")
         assert.strictEqual(
           error.message,
-          "Transport: the API sent no response for 60 s (GET https://api.bentley.com/x)"
+          "Transport: the API sent no response for 1 min (GET https://api.bentley.com/x)"
         )
         assert.isTrue(HttpClient.isTransientError(error))
       }

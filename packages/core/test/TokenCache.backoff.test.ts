@@ -469,7 +469,7 @@ describe("a wait that a server stated", () => {
   )
 })
 
-describe("a request that another key's pause overtakes", () => {
+describe("a request during which another key's pause begins", () => {
   it.effect("sends no second attempt when another key's pause began between two attempts", () =>
     Effect.gen(function* () {
       yield* script(Fault.once(down), Fault.once(Fault.rateLimit(60)))

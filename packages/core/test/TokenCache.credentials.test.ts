@@ -64,7 +64,7 @@ describe("reading the secret", () => {
   })
 })
 
-describe("after invalid_client", () => {
+describe("invalid_client", () => {
   it.effect("reads the secret again, and uses it, when it was rotated before invalid_client", () => {
     const { backend, layer } = setUp()
     return Effect.gen(function* () {
@@ -231,7 +231,7 @@ describe("another client id", () => {
   })
 })
 
-describe("while the backend is unreachable or throttles", () => {
+describe("the credentials read last", () => {
   it.effect.each(["Unavailable", "Throttled"] as const)(
     "uses the credentials read last, with a warning for each request, when the backend %s",
     (reason) => {
@@ -405,7 +405,7 @@ const answers = [
   "Misconfigured"
 ] as const
 
-describe("a backend that returns", () => {
+describe("failures of the backend", () => {
   it.effect.each(answers)("forgets the credentials, for every later outage, when the backend returns %s", (reason) => {
     const { backend, layer, warnings } = setUp()
     return Effect.gen(function* () {

@@ -64,7 +64,7 @@ const logged = () => {
   }
 }
 
-describe("a secret provider that", () => {
+describe("a throwing secret provider", () => {
   it.effect.each(throwing)(
     "fails each request with Defect, which is not retryable, when the secret provider %s",
     ([_name, errorName, broken]) => {
@@ -157,7 +157,7 @@ describe("a secret provider that", () => {
   })
 })
 
-describe("an HTTP client that", () => {
+describe("a throwing HTTP client", () => {
   const app = (script: ReturnType<typeof scripted>, policy = RetryPolicy.none) =>
     TokenCache.layer.pipe(
       Layer.provide([script.layer, SecretProvider.layerStatic(credentials), RetryPolicy.layer(policy)])
@@ -226,7 +226,7 @@ describe("an HTTP client that", () => {
   })
 })
 
-describe("a tracer that throws", () => {
+describe("a throwing tracer", () => {
   it.effect("fails the request with Defect when the tracer throws, and returns a token when it works again", () =>
     Effect.gen(function* () {
       let isBroken = true
@@ -247,7 +247,7 @@ describe("a tracer that throws", () => {
   )
 })
 
-describe("a logger that throws", () => {
+describe("a throwing logger", () => {
   it.effect("returns a token when the logger throws", () => {
     let isBroken = false
     const logger = Logger.make(() => {

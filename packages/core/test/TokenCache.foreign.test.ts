@@ -13,7 +13,7 @@ const uninterruptible = Effect.uninterruptible(Effect.never)
 /** A body that never arrives, and whose cancellation never ends. */
 const stuck = () => new Response(new ReadableStream({ cancel: () => new Promise<void>(() => undefined) }))
 
-describe("a limit holds, and the cache closes", () => {
+describe("providers and clients that never end", () => {
   it.effect.each<readonly [string, string, Layer.Layer<SecretProvider.SecretProvider | HttpClient.HttpClient>]>([
     [
       "a provider that can't be interrupted",

@@ -114,7 +114,7 @@ const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
   seen.bridged += world.counts.bridged
 }, Effect.scoped)
 
-describe("the cache, in random schedules", () => {
+describe("the model of the cache", () => {
   it.effect.prop(
     "returns valid tokens, shares requests, respects pauses and keeps usable tokens when schedules are random",
     [Commands],

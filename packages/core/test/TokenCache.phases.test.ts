@@ -224,7 +224,7 @@ describe("a late token", () => {
   )
 })
 
-describe("with renewal inline", () => {
+describe("inline renewal", () => {
   it.effect("makes the caller that finds the token due renew it and wait when renewal is inline", () =>
     Effect.gen(function* () {
       const old = yield* get()

@@ -53,7 +53,7 @@ const ask = (stack: Stack) =>
     return { seen, own: names.map((name) => credentials[name].clientId) }
   }).pipe(Effect.scoped, Effect.provide(FakeIms.layerTest()))
 
-describe("three tenants at once in one graph", () => {
+describe("three tenants in one program", () => {
   it.effect("sends each request with its tenant's token when each tenant uses ITwin.layerWith", () =>
     Effect.gen(function* () {
       const { seen, own } = yield* ask(stackOf)
@@ -134,7 +134,7 @@ describe("one const App", () => {
   })
 })
 
-describe("three tenants at once in a LayerMap", () => {
+describe("three tenants in a LayerMap", () => {
   const throughMap = (stack: Stack) =>
     Effect.gen(function* () {
       const credentials = yield* setUp

@@ -151,7 +151,7 @@ describe("a wait that a server stated", () => {
   })
 })
 
-describe("whom the pause holds", () => {
+describe("the keys of a pause", () => {
   it.each<readonly [string, TokenError.TokenError]>([
     ["500", passing],
     ["invalid_scope", errorOf(new TokenError.InvalidScope({ scopes: "a", description: undefined }))],

@@ -73,7 +73,7 @@ const bomb = gzipSync(new Uint8Array(100 * 1024 * 1024))
 
 const rows = table.filter(({ stage }) => stage === "connection")
 
-describe("what may happen to the connection", () => {
+describe("hostile answers: the connection", () => {
   it("has the rows that the documentation has about connections", () => {
     assert.deepStrictEqual(
       rows.map(({ comes }) => comes),

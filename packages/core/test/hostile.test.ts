@@ -11,7 +11,7 @@ const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Ef
 
 const inProcess = table.filter(({ stage }) => stage !== "connection")
 
-describe("what a token endpoint may send", () => {
+describe("hostile answers: the response", () => {
   it("has the rows that the documentation has about responses", () => {
     assert.deepStrictEqual(
       inProcess.map(({ stage, comes }) => [stage, comes]),

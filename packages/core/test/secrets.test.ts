@@ -163,7 +163,7 @@ const cacheOver = (client: HttpClient.HttpClient) =>
 const tokenOf = (client: HttpClient.HttpClient) =>
   observe(Effect.flatMap(TokenCache.TokenCache, (cache) => cache.get()).pipe(Effect.provide(cacheOver(client))))
 
-describe("secret and token show nowhere", () => {
+describe("the canary of secret and token", () => {
   it.effect.each<readonly [string, HttpClient.HttpClient]>([
     ...failingTokenRequests.map(([name, step]) => [name, scripted(step).client] as const),
     ...dying.map(([name, on]) => [`a client that ${name}`, on(scripted(ok).client)] as const)

@@ -48,7 +48,7 @@ const backend = (
   }
 }
 
-describe("KeyVaultSecretProvider keeps the contract of secret providers", () => {
+describe("KeyVaultSecretProvider: the contract of secret providers", () => {
   const separate = backend(
     provider(once, { clientId: { secret: "itwin-client-id" }, clientSecret: name }),
     (clientId, clientSecret) =>
@@ -65,7 +65,7 @@ describe("KeyVaultSecretProvider keeps the contract of secret providers", () => 
   for (const { name, run } of SecretProviderContract.cases(json)) it.effect(`${name}: one secret as JSON`, () => run)
 })
 
-describe("KeyVaultSecretProvider reads", () => {
+describe("KeyVaultSecretProvider: reads", () => {
   it.effect("returns the newest version of a secret, with its id and its expiry", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
@@ -285,7 +285,7 @@ describe("KeyVaultSecretProvider reads", () => {
   )
 })
 
-describe("KeyVaultSecretProvider tries again", () => {
+describe("KeyVaultSecretProvider: retries", () => {
   it.effect.each([
     ["429 without Retry-After", FakeKeyVault.throttled],
     ["503", Fault.html(503, "Service unavailable")],
@@ -472,7 +472,7 @@ describe("KeyVaultSecretProvider tries again", () => {
   )
 })
 
-describe("KeyVaultSecretProvider says why", () => {
+describe("KeyVaultSecretProvider: failures", () => {
   type Vault = FakeKeyVault.FakeKeyVault["Service"]
   const failures: ReadonlyArray<
     readonly [what: string, prepare: (vault: Vault) => Effect.Effect<unknown>, tag: string, text: string]
@@ -712,7 +712,7 @@ describe("KeyVaultSecretProvider says why", () => {
   )
 })
 
-describe("KeyVaultSecretProvider is configured", () => {
+describe("KeyVaultSecretProvider: options", () => {
   const ids = { clientId: { literal: "service-1" }, clientSecret: name }
 
   it.effect.each([
@@ -941,7 +941,7 @@ describe("KeyVaultSecretProvider is configured", () => {
   )
 })
 
-describe("KeyVaultSecretProvider logs", () => {
+describe("KeyVaultSecretProvider: logs", () => {
   it.effect("logs once which credential it uses, and no secret", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
@@ -1036,7 +1036,7 @@ describe("KeyVaultSecretProvider logs", () => {
   )
 })
 
-describe("KeyVaultSecretProvider before the environment", () => {
+describe("KeyVaultSecretProvider: fallback to variables", () => {
   const either = provider(once).pipe(
     SecretProvider.layerOrElse(
       EnvSecretProvider.layer.pipe(

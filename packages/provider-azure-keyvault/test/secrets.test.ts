@@ -97,7 +97,7 @@ const cases: ReadonlyArray<readonly [string, (vault: Vault) => Effect.Effect<unk
   ["an Entra ID that answers half a token", (_) => _.script([Fault.always(Fault.truncate)], "token"), "Unavailable"]
 ]
 
-describe("Neither secret nor token shows", () => {
+describe("the canary of secret and token", () => {
   it.effect.each(cases)("shows no secret and no token after %s", ([, prepare, tag]) =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault

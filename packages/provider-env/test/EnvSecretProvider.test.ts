@@ -46,7 +46,7 @@ const contract = SecretProviderContract.cases<Variables>({
   setRaw: (clientSecret) => assign({ ITWIN_CLIENT_SECRET: clientSecret })
 })
 
-describe("EnvSecretProvider keeps the contract of secret providers", () => {
+describe("EnvSecretProvider: the contract of secret providers", () => {
   for (const { name, run } of contract) it.effect(name, () => run)
 })
 

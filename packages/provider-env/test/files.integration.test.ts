@@ -55,7 +55,7 @@ const contract = SecretProviderContract.cases<Mount>({
   setRaw: swap
 })
 
-describe("EnvSecretProvider.layerFiles keeps the contract of secret providers", () => {
+describe("EnvSecretProvider.layerFiles: the contract of secret providers", () => {
   for (const { name, run } of contract) it.live(name, () => run)
 })
 
