@@ -1,0 +1,49 @@
+import { existsSync, globSync, readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { assert, describe, it } from "@effect/vitest"
+import { ITwinApiError, SecretProviderError, TokenError } from "@effect-itwin/core"
+
+const root = join(import.meta.dirname, "../..")
+const read = (file: string) => readFileSync(join(root, file), "utf8")
+const pages = globSync(["*.md", "docs/*.md", "packages/*/README.md"], { cwd: root }).sort()
+
+/** The text without its code. */
+const proseOf = (page: string) => read(page).replace(/^```[\s\S]*?^```$/gm, "")
+
+/** The anchors of a page, as GitHub makes them from its headings. */
+const anchorsOf = (page: string) =>
+  [...proseOf(page).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N}\s_-]/gu, "")
+      .replaceAll(" ", "-")
+  )
+
+describe("the guides", () => {
+  it.each(pages)("%s has no link that leads nowhere", (page) => {
+    for (const [, target = ""] of proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target)) continue
+      const [path = "", anchor] = target.split("#")
+      const file = path === "" ? page : join(dirname(page), path)
+      assert.isTrue(existsSync(join(root, file)), target)
+      if (anchor !== undefined) assert.include(anchorsOf(file), anchor, target)
+    }
+  })
+
+  it("are all in the index and in the README", () => {
+    for (const page of pages.filter((page) => /^docs\/(?!README)/.test(page))) {
+      assert.include(read("docs/README.md"), `(${page.slice("docs/".length)})`)
+      assert.include(read("README.md"), `(${page})`)
+    }
+  })
+
+  it.each([
+    ["TokenError", TokenError.TokenErrorReason],
+    ["SecretProviderError", SecretProviderError.SecretProviderErrorReason],
+    ["ITwinApiError", ITwinApiError.ITwinApiErrorReason]
+  ] as const)("name every reason of %s", (name, union) => {
+    const page = read("docs/errors.md")
+    const [section = ""] = page.slice(page.indexOf(`## \`${name}\``) + 3).split(/^## /m)
+    for (const reason of union.members) assert.include(section, `\`${reason.name}\``)
+  })
+})
