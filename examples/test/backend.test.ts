@@ -85,7 +85,7 @@ describe("the probes of examples/backend", () => {
 })
 
 describe("GET /me of examples/backend", () => {
-  it.effect("says who the app is", () =>
+  it.effect("returns the name of the app", () =>
     Effect.gen(function* () {
       const { status, text } = yield* get("/me")
       assert.strictEqual(status, 200)
@@ -112,7 +112,7 @@ describe("GET /me of examples/backend", () => {
     ["the API is down", api, maintenance, 503, "ITwinApiError/Unavailable", /^1$/],
     ["the API forbids it", api, error(403, "Forbidden"), 502, "ITwinApiError/Forbidden", /^undefined$/],
     ["the connection to the API breaks", api, Fault.reset, 502, "HttpClientError/TransportError", /^undefined$/]
-  ])("answers in kind when %s", ([_name, route, fault, status, reason, retryAfter]) =>
+  ])("returns the status of the failure when %s", ([_name, route, fault, status, reason, retryAfter]) =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script(route, Fault.always(fault))
@@ -125,7 +125,7 @@ describe("GET /me of examples/backend", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("tells a caller in the pause after a failure when the next token request is made", () =>
+  it.effect("returns the time until the next token request during the pause after a failure", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script(token, Fault.once(Fault.rateLimit(60)))
@@ -142,7 +142,7 @@ describe("GET /me of examples/backend", () => {
   it.effect.each([
     [new SecretProviderError.Unavailable({ provider: "Vault", secretName: "itwin" }), 503],
     [new SecretProviderError.NotFound({ provider: "Vault", secretName: "itwin" }), 500]
-  ] as const)("answers in kind when the secret backend fails with %s", ([reason, status]) =>
+  ] as const)("returns the status of the failure when the secret backend fails with %s", ([reason, status]) =>
     Effect.gen(function* () {
       const answer = yield* settled("/me")
       assert.strictEqual(answer.status, status)
