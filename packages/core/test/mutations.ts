@@ -96,7 +96,7 @@ const rows: ReadonlyArray<Row> = [
     2,
     "waits for ever for a lost request",
     flight,
-    "options.now() < flight.lostAt ? flight : undefined",
+    "now() < flight.lostAt ? flight : undefined",
     "flight.lostAt > 0 ? flight : undefined",
     "TokenCache.singleFlight"
   ],
@@ -155,8 +155,8 @@ const rows: ReadonlyArray<Row> = [
     3,
     "renews in the background in inline mode",
     life,
-    'if (options.renewal === "inline")',
-    'if (options.name === "x")',
+    'if (options.renewal === "background")',
+    'if (options.name !== "x")',
     "TokenCache.phases"
   ],
   [
@@ -257,12 +257,12 @@ const rows: ReadonlyArray<Row> = [
     6,
     "doubles the pause for requests that were on their way",
     backoff,
-    "startedAt < before.from ? 1 : 2",
+    "startedAt <= before.from ? 1 : 2",
     "2",
     "backoff",
     "TokenCache.backoff"
   ],
-  [6, "does not double the pause", backoff, "startedAt < before.from ? 1 : 2", "1", "backoff", "TokenCache.backoff"],
+  [6, "does not double the pause", backoff, "startedAt <= before.from ? 1 : 2", "1", "backoff", "TokenCache.backoff"],
   [6, "ignores stated waits", backoff, "Math.max(length, stated)", "length", "backoff", "TokenCache.backoff"],
   [6, "holds a stated wait for its key only", backoff, "isStated ||\n", "", "backoff", "TokenCache.backoff"],
   [
@@ -289,8 +289,17 @@ const rows: ReadonlyArray<Row> = [
     6,
     "goes on with the pause after a success",
     backoff,
-    "pauses.delete(key)\n      pauseOfAll = undefined",
+    "pauses.delete(key)\n      if (pauseOfAll !== undefined && pauseOfAll.from < startedAt) pauseOfAll = undefined",
     "",
+    "backoff",
+    "TokenCache.backoff"
+  ],
+  [
+    6,
+    "ends a pause with the success of an older request",
+    backoff,
+    "pauseOfAll.from < startedAt",
+    "true",
     "backoff",
     "TokenCache.backoff"
   ],
