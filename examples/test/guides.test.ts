@@ -38,12 +38,26 @@ describe("the guides", () => {
   })
 
   it.each([
-    ["TokenError", TokenError.TokenErrorReason],
-    ["SecretProviderError", SecretProviderError.SecretProviderErrorReason],
-    ["ITwinApiError", ITwinApiError.ITwinApiErrorReason]
-  ] as const)("name every reason of %s", (name, union) => {
-    const page = read("docs/errors.md")
-    const [section = ""] = page.slice(page.indexOf(`## \`${name}\``) + 3).split(/^## /m)
-    for (const reason of union.members) assert.include(section, `\`${reason.name}\``)
+    ["token", TokenError.TokenErrorReason],
+    ["secret", SecretProviderError.SecretProviderErrorReason],
+    ["api", ITwinApiError.ITwinApiErrorReason]
+  ] as const)("have a paragraph for every reason of a %s error", (prefix, union) => {
+    const anchors = anchorsOf("docs/errors.md")
+    for (const reason of union.members) assert.include(anchors, `${prefix}-${reason.name.toLowerCase()}`)
+  })
+
+  it("have the paragraph that the message of an error links to", () => {
+    const endpoint = "https://ims.example/connect/token"
+    const secret = new SecretProviderError.SecretProviderError({
+      reason: new SecretProviderError.Disabled({ provider: "Vault", secretName: "itwin" })
+    })
+    for (const error of [
+      new TokenError.TokenError({ reason: new TokenError.Closed({}), endpoint }),
+      new TokenError.TokenError({ reason: new TokenError.SecretUnavailable({ error: secret }), endpoint }),
+      secret
+    ]) {
+      const [, anchor = ""] = / See docs\/errors\.md#(\S+)$/.exec(error.message) ?? []
+      assert.include(anchorsOf("docs/errors.md"), anchor, error.message)
+    }
   })
 })

@@ -233,7 +233,7 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   }
 
   override get message(): string {
-    return `${this.reason.message} See docs/errors.md#${this.reason._tag.toLowerCase()}`
+    return `${this.reason.message} See docs/errors.md#secret-${this.reason._tag.toLowerCase()}`
   }
 }
 

@@ -473,8 +473,9 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
       nextAttemptIn === undefined ? undefined : `next attempt in ${formatDuration(nextAttemptIn)}`
     ].filter((fact) => fact !== undefined)
     const known = facts.length === 0 ? "" : ` (${facts.join(", ")})`
-    const tag = reason._tag === "SecretUnavailable" ? reason.error.reason._tag : reason._tag
-    return `${reason.message}${known} See docs/errors.md#${tag.toLowerCase()}`
+    const paragraph =
+      reason._tag === "SecretUnavailable" ? `secret-${reason.error.reason._tag}` : `token-${reason._tag}`
+    return `${reason.message}${known} See docs/errors.md#${paragraph.toLowerCase()}`
   }
 }
 
