@@ -103,6 +103,8 @@ export interface Failure {
   readonly isRetryable: boolean
   /** How long the server asked to wait, if it did. */
   readonly retryAfter?: Duration.Duration | undefined
+  /** Set when an earlier failure is told again: no attempt is made before. */
+  readonly nextAttemptIn?: Duration.Duration | undefined
 }
 
 /**
@@ -126,6 +128,7 @@ export const schedule = (policy: RetryPolicy): Schedule.Schedule<Duration.Durati
       ({ attempt, input }) =>
         attempt < policy.attempts &&
         input.isRetryable &&
+        input.nextAttemptIn === undefined &&
         Duration.isLessThanOrEqualTo(input.retryAfter ?? Duration.zero, policy.maxRetryAfter)
     )
   )

@@ -40,7 +40,7 @@ import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
 import { checkCount, checkDuration, checkOption } from "./internal/checkOption.ts"
-import { withoutRedirects } from "./internal/http/fetchOptions.ts"
+import { pinTransport } from "./internal/http/pinTransport.ts"
 import { makeAcquireToken } from "./internal/life/acquireToken.ts"
 import * as phase from "./internal/life/phase.ts"
 import { makeTokenLife } from "./internal/life/tokenLife.ts"
@@ -190,6 +190,7 @@ export const make: (
     const environment = yield* Environment.configured
     const clock = yield* Clock.Clock
     const policy = yield* RetryPolicy
+    const client = yield* HttpClient.HttpClient
 
     const life = yield* makeTokenLife({
       name,
@@ -206,7 +207,8 @@ export const make: (
         policy,
         lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
         now: () => phase.monotonicMillis(clock),
-        requestInit: yield* withoutRedirects(yield* HttpClient.HttpClient)
+        client,
+        withOwnTransport: yield* pinTransport(client)
       })
     })
 

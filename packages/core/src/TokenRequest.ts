@@ -19,7 +19,6 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -37,7 +36,7 @@ import type { ClientCredentials } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
 import { BeforeAttempt } from "./internal/http/beforeAttempt.ts"
 import { withoutHttpClientSpan } from "./internal/http/clientSpan.ts"
-import { withoutRedirects } from "./internal/http/fetchOptions.ts"
+import { pinTransport } from "./internal/http/pinTransport.ts"
 import { discard, maxBodyBytes, readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
 import { transportReason } from "./internal/http/transport.ts"
@@ -457,7 +456,8 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
     const policy = yield* RetryPolicy
     const beforeAttempt = yield* BeforeAttempt
     const clock = yield* Clock.Clock
-    const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
+    const client = yield* HttpClient.HttpClient
+    const withOwnTransport = yield* pinTransport(client)
     const attributes = {
       "http.request.method": "POST",
       "url.full": endpoint,
@@ -478,13 +478,13 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
         ? attempt(request, isLast ? left : policy.attemptTimeout, onTimeout)
         : onTimeout
     })
+    const attempts = Effect.retry(
+      Effect.andThen(beforeAttempt, limitedAttempt),
+      Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
+    ).pipe(Effect.provideService(HttpClient.HttpClient, client))
     return yield* Effect.useSpan("TokenRequest.send", { attributes }, (span) =>
-      Effect.retry(Effect.andThen(beforeAttempt, limitedAttempt), {
-        // What `BeforeAttempt` fails with ends the request.
-        while: (error) => error.nextAttemptIn === undefined,
-        schedule: Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
-      }).pipe(
-        Effect.provideService(FetchHttpClient.RequestInit, requestInit),
+      attempts.pipe(
+        Effect.updateContext(withOwnTransport),
         // Its span would end with an error that holds the request, and with it the secret. This one has all it tells.
         withoutHttpClientSpan,
         Effect.provideService(Tracer.ParentSpan, span)

@@ -1,6 +1,6 @@
 // Rule 7: when the secret is read, what rotation and another client id do, and what serves while the backend is unreachable.
 import { assert, describe, it } from "@effect/vitest"
-import { type ClientCredentials, Scopes, TokenCache } from "@effect-itwin/core"
+import { type ClientCredentials, Scopes, SecretProviderError, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -242,6 +242,28 @@ describe("while the backend is unreachable or throttles", () => {
       }).pipe(Effect.provide(layer))
     }
   )
+
+  it.effect("the backend is not read again before the wait that it stated has passed", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      const reason = new SecretProviderError.Throttled({
+        provider: "Vault",
+        secretName: "itwin",
+        retryAfter: Duration.minutes(10)
+      })
+      backend.answer = () => Effect.fail(new SecretProviderError.SecretProviderError({ reason }))
+      for (let i = 0; i < 3; i++) yield* refresh()
+      assert.strictEqual(backend.reads, 2)
+      yield* TestClock.adjust("599 seconds")
+      yield* refresh()
+      assert.strictEqual(backend.reads, 2)
+      yield* TestClock.adjust("1 second")
+      yield* refresh()
+      assert.strictEqual(backend.reads, 3)
+      assert.deepStrictEqual(yield* outcomes, ["ok", "ok", "ok", "ok", "ok", "ok"])
+    }).pipe(Effect.provide(layer))
+  })
 
   it.effect("the credentials read last serve though they gave no token yet", () => {
     const { backend, layer } = setUp()

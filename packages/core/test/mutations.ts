@@ -45,20 +45,13 @@ const rows: ReadonlyArray<Row> = [
     1,
     "drops the most recently used token",
     tokens,
-    "if (entry.lastUsed < lastUsed)",
-    "if (oldest === undefined || entry.lastUsed > lastUsed)",
+    "if (entry.lastUse < firstUse)",
+    "if (oldest === undefined || entry.lastUse > firstUse)",
     "TokenCache.keys"
   ],
-  [1, "does not count a peek as use", life, "entry.lastUsed = at.wall", "", "TokenCache.keys"],
-  [
-    1,
-    "remembers any number of failed keys",
-    backoff,
-    "if (pauses.size > options.capacity && oldest !== undefined) pauses.delete(oldest)",
-    "",
-    "backoff",
-    "TokenCache.keys"
-  ],
+  [1, "does not count a peek as use", life, "      tokens.use(entry)\n", "", "TokenCache.keys"],
+  [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
+  [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],
   [
     2,
@@ -278,8 +271,8 @@ const rows: ReadonlyArray<Row> = [
     6,
     "holds every failure for all keys",
     backoff,
-    "if (!concernsEveryKey(error, isStated)) remember(key, pause)",
-    "if (pauses.size > 1e9) remember(key, pause)",
+    "const isOfAll = concernsEveryKey(error, stated > 0)",
+    "const isOfAll = true",
     "backoff",
     "TokenCache.backoff"
   ],
@@ -302,6 +295,15 @@ const rows: ReadonlyArray<Row> = [
     "true",
     "backoff",
     "TokenCache.backoff"
+  ],
+  [6, "lets a shorter pause hide a longer one", backoff, "Math.max(until, replaced?.until ?? 0)", "until", "backoff"],
+  [
+    6,
+    "lets refresh pass a pause behind a longer one",
+    backoff,
+    "now < pause.until && blocks(pause)",
+    "now < pause.until",
+    "backoff"
   ],
   [
     6,
@@ -340,8 +342,8 @@ const rows: ReadonlyArray<Row> = [
     6,
     "lets refresh pass a stated wait",
     life,
-    "pause.isStated || monotonic() - pause.from < insistAfter",
-    "monotonic() - pause.from < insistAfter",
+    "at < statedUntil || at - from < insistAfter",
+    "at - from < insistAfter",
     "TokenCache.backoff"
   ],
   [
@@ -356,7 +358,7 @@ const rows: ReadonlyArray<Row> = [
     6,
     "waits for a short pause that nobody stated",
     life,
-    "pause.isStated && pause.until - at <= maxRetryAfter",
+    "pause.until <= pause.statedUntil && pause.until - at <= maxRetryAfter",
     "pause.until - at <= maxRetryAfter",
     "TokenCache.backoff"
   ],
@@ -385,6 +387,7 @@ const rows: ReadonlyArray<Row> = [
     "!flights.isClosed()",
     "TokenCache.span"
   ],
+  [7, "reads a backend that asked to wait", acquire, "now() < throttled.until", "false", "TokenCache.credentials"],
   [
     7,
     "does not try the secret that was read again",
@@ -504,7 +507,7 @@ const rows: ReadonlyArray<Row> = [
     9,
     "sends the token request with the fetch options of the program",
     acquire,
-    "Effect.provideService(FetchHttpClient.RequestInit, options.requestInit),",
+    "Effect.updateContext(options.withOwnTransport),",
     "",
     "TokenCache.tenants",
     "TokenCache.foreign"

@@ -70,9 +70,11 @@ const timedOut = ({ stage, subject: { host, kind, named } }: Attempt, limit: Dur
 /** What the SDK promises of an answer, it does not check: it passes on what the vault wrote. */
 const foundIn = (answer: { readonly value?: unknown; readonly properties: SecretProperties }): Found => {
   const { version, expiresOn } = answer.properties
+  const value = String(answer.value)
   return {
-    value: Redacted.make(String(answer.value)),
-    version,
+    value: Redacted.make(value),
+    // It is shown, so it must be what a vault gives: 32 hexadecimal digits.
+    version: /^[\da-f]{32}$/i.test(version ?? "") && version !== value ? version : undefined,
     // Advisory: a date that is not one must not keep a good secret back.
     expiresAt: expiresOn instanceof Date ? Option.getOrUndefined(DateTime.make(expiresOn)) : undefined
   }

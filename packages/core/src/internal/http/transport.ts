@@ -2,6 +2,7 @@
 // since it holds the request, and the request holds the secret.
 import * as Predicate from "effect/Predicate"
 import * as TokenError from "../../TokenError.ts"
+import { makeServerText } from "../shown/serverText.ts"
 
 const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
   [/^(ENOTFOUND|EAI_.*|EDNS.*|ENODATA)$/, "dns"],
@@ -13,6 +14,9 @@ const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
     "reset"
   ]
 ]
+
+/** Foreign code may put anything into a code: what does not look like words is not shown. */
+const ordinary = makeServerText([])
 
 /** Returns the first code in the chain of causes; runtimes wrap the error that has it one to three levels deep. */
 export const codeOf = (error: unknown, depth = 0): string | undefined => {
@@ -27,8 +31,8 @@ export const codeOf = (error: unknown, depth = 0): string | undefined => {
   if (inner !== undefined) return inner
   return Predicate.hasProperty(error, "code") &&
     Predicate.isString(error.code) &&
-    /^[A-Za-z][A-Za-z0-9_]{1,63}$/.test(error.code)
-    ? error.code
+    /^[A-Za-z][A-Za-z_]{1,63}$/.test(error.code)
+    ? ordinary.showComplete(error.code)
     : undefined
 }
 

@@ -103,6 +103,16 @@ export const capped = (response: Response): Effect.Effect<Response, HttpClientEr
     ? Effect.map(readText(response), ({ text }) => response.withBody(text))
     : Effect.succeed(response)
 
+/** Fails when it is run a second time: what is left of a body that was read in part looks like an empty one. */
+const once = (body: () => Body, onAgain: () => HttpClientError.HttpClientError): Body => {
+  let isBegun = false
+  return Stream.suspend(() => {
+    if (isBegun) return Stream.fail(onAgain())
+    isBegun = true
+    return body()
+  })
+}
+
 /**
  * The response as the answer to the caller's request. Each silent stretch of its body has the time limit. What could
  * hold the token is in private fields: no debugger and no `inspect` gets there.
@@ -131,7 +141,14 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
     this.remoteAddress = original.remoteAddress
     this.#original = original
     this.#exchange = exchange
-    this.#stream = body ?? this.#limited(Stream.suspend(() => original.stream))
+    this.#stream =
+      body ??
+      this.#limited(
+        once(
+          () => original.stream,
+          () => this.#unreadable()
+        )
+      )
     this.#bytes = Stream.mkArrayBuffer(this.#stream).pipe(
       Effect.catchIf(
         (error) => error.reason._tag === "EmptyBodyError",
@@ -182,6 +199,11 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
   pipe() {
     // biome-ignore lint/complexity/noArguments: what Effect's `pipe` takes
     return pipeArguments(this, arguments)
+  }
+
+  #unreadable() {
+    const description = descriptions.DecodeError
+    return failure(new HttpClientError.DecodeError({ request: this.request, response: this, description }))
   }
 
   #limited(body: Body): Body {

@@ -73,6 +73,12 @@ export interface TokenLife<K> {
 const secondsLeft = (entry: Entry, at: Instant): number =>
   (Duration.toMillis(entry.token.life) - ageOf(entry, at)) / 1000
 
+/** The generator is the program's: whatever it does, a failure is followed by a pause. */
+const safeRandom = Effect.map(
+  Effect.catchCause(Random.next, () => Effect.succeed(0)),
+  (random) => (random >= 0 && random < 1 ? random : 0)
+)
+
 /** Of a token that has expired, or nearly so, when it arrives. */
 const stillborn = new TokenError.InvalidResponse({ detail: "the token had expired when the response arrived" })
 
@@ -96,7 +102,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   const monotonic = () => monotonicMillis(clock)
   const now = (): Instant => ({ wall: clock.currentTimeMillisUnsafe(), monotonic: monotonic() })
   const tokens = makeTokens<K>(maxKeys)
-  const backoff = makeBackoff<K>({ capacity: maxKeys, replays: options.replayFailures })
+  const backoff = makeBackoff<K>({ replays: options.replayFailures })
   const telemetry = makeTelemetry(options.name)
   const { counts } = telemetry
   let currentClient: string | undefined
@@ -110,7 +116,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   }
 
   const isShort = (pause: Pause, at: number, deadline: number): boolean =>
-    pause.isStated && pause.until - at <= maxRetryAfter && pause.until < deadline
+    pause.until <= pause.statedUntil && pause.until - at <= maxRetryAfter && pause.until < deadline
 
   /** Waits for a short pause that the server stated; fails with the error of any other. */
   const pass = (
@@ -120,8 +126,8 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   ): Effect.Effect<void, TokenError.TokenError> =>
     Effect.suspend(() => {
       const at = monotonic()
-      const pause = backoff.holding(key, at)
-      if (pause === undefined || !blocks(pause)) return Effect.void
+      const pause = backoff.holding(key, at, blocks)
+      if (pause === undefined) return Effect.void
       return isShort(pause, at, deadline)
         ? // Another failure may have begun a new pause meanwhile.
           Effect.andThen(Effect.sleep(Duration.millis(Math.ceil(pause.until - at))), pass(key, deadline, blocks))
@@ -130,8 +136,10 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
 
   const blocksFor =
     ({ isInsistent }: Asked) =>
-    (pause: Pause): boolean =>
-      !isInsistent || pause.isStated || monotonic() - pause.from < insistAfter
+    ({ from, statedUntil }: Pause): boolean => {
+      const at = monotonic()
+      return !isInsistent || at < statedUntil || at - from < insistAfter
+    }
 
   const useClient = (clientId: string) =>
     Effect.suspend(() => {
@@ -164,7 +172,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   const succeeded = (key: K, { bornAt, token }: Acquired, startedAt: number, random: number) => {
     const at = now()
     const hasRecovered = backoff.last(key) !== undefined
-    const entry = makeEntry(token, bornAt, at, options.margins, random)
+    const entry = makeEntry(token, bornAt, options.margins, random)
     const seconds = { took: (at.monotonic - startedAt) / 1000, left: secondsLeft(entry, at) }
     if (look(entry, at) === "over") {
       // It is handed to the callers that wait, and not kept. The pause keeps the others from a request each.
@@ -202,7 +210,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       yield* pass(key, deadline, blocksFor(asked))
       const startedAt = monotonic()
       const exit = yield* Effect.exit(acquire(key, deadline, startedAt))
-      const random = yield* Random.next
+      const random = yield* safeRandom
       const told = Exit.isSuccess(exit)
         ? succeeded(key, exit.value, startedAt, random)
         : Effect.flatMap(Effect.flip(exit), (error) => failed(key, error, startedAt, random, asked.isAwaited))
@@ -219,8 +227,8 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     Effect.suspend(() => {
       if (flights.isInProgress(key) || flights.isClosed()) return flights.join(key, asked)
       const at = monotonic()
-      const pause = backoff.holding(key, at)
-      return pause === undefined || !blocksFor(asked)(pause) || isShort(pause, at, at + totalTimeout)
+      const pause = backoff.holding(key, at, blocksFor(asked))
+      return pause === undefined || isShort(pause, at, at + totalTimeout)
         ? flights.join(key, asked)
         : Effect.fail(replay(pause, at))
     })
@@ -241,7 +249,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     const isKnownFresh = wall < entry.freshUntil && wall >= entry.freshFrom
     const phase = isKnownFresh ? "fresh" : look(entry, { wall, monotonic: monotonic() })
     if (phase === "over") return miss(key)
-    entry.lastUsed = wall
+    tokens.use(entry)
     if (phase === "fresh") {
       counts.hit++
       return entry.succeed
@@ -301,7 +309,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       const entry = tokens.get(key)
       const at = now()
       if (entry === undefined || look(entry, at) !== "fresh") return undefined
-      entry.lastUsed = at.wall
+      tokens.use(entry)
       return entry.token
     },
     isReady: (key) =>
