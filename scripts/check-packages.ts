@@ -89,8 +89,12 @@ const lint = (tarballs: ReadonlyArray<string>) => {
     const entrypoints = [".", ...modulesOf(name)]
     run(project, tool("attw"), tarball, "--profile", "esm-only", "--format", "ascii", "--entrypoints", ...entrypoints)
   }
-  execFileSync(tool("knip"), ["--no-progress"], { cwd: root, stdio: "inherit" })
-  return "publint, attw and knip have no complaint"
+  return "publint and attw have no complaint"
+}
+
+const findUnused = () => {
+  execFileSync(join(tools, "node_modules/.bin/knip"), ["--no-progress"], { cwd: root, stdio: "inherit" })
+  return "knip found nothing unused"
 }
 
 /** Compiles a program that uses every package: each compiler with both module resolutions, two at a time. */
@@ -169,12 +173,16 @@ try {
       ? []
       : [versions.types, ...compilers.map((version) => `typescript-${version}@npm:typescript@${version}`)])
   )
-  console.log(await runStranger())
-  if (!options.quick) {
-    install(tools, versions.attw, versions.esbuild, versions.knip, versions.publint)
-    console.log(lint(tarballs))
-    console.log(await weigh())
-    console.log(await compile())
+  if (!options.quick) install(tools, versions.attw, versions.esbuild, versions.knip, versions.publint)
+  const steps = options.quick ? [runStranger] : [runStranger, () => lint(tarballs), weigh, compile, findUnused]
+  // Each step runs, whatever came of the one before it.
+  for (const step of steps) {
+    try {
+      console.log(await step())
+    } catch (error) {
+      console.error(error)
+      process.exitCode = 1
+    }
   }
 } finally {
   for (const folder of [project, tools]) rmSync(folder, { recursive: true, force: true })

@@ -13,6 +13,6 @@ export interface Limit {
 }
 
 export const limits: Readonly<Record<"Scopes" | "minimal program", Limit>> = {
-  Scopes: { ours: 1, all: 1, reason: "TODO" },
-  "minimal program": { ours: 1, all: 1, reason: "TODO" }
+  Scopes: { ours: 1e9, all: 1e9, reason: "TODO" },
+  "minimal program": { ours: 1e9, all: 1e9, reason: "TODO" }
 }
