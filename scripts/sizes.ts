@@ -1,11 +1,10 @@
 /**
- * What core may add to a bundle for browsers: minified by esbuild and gzipped, in bytes.
+ * What a bundle for browsers may weigh: minified by esbuild and gzipped, in bytes. Checked by check-packages.ts.
  *
- * `ours` is what comes on top of the Effect modules that the program uses anyway: the size of the complete bundle, less
- * the size of a bundle of those modules. A limit may only be raised with the reason written next to it.
+ * A limit may only be raised with the reason written next to it.
  */
 export interface Limit {
-  /** Our own code. */
+  /** Our own code: the bundle without the Effect modules that it imports. */
   readonly ours: number
   /** The complete bundle, Effect included. */
   readonly all: number
@@ -13,6 +12,7 @@ export interface Limit {
 }
 
 export const limits: Readonly<Record<"Scopes" | "minimal program", Limit>> = {
-  Scopes: { ours: 1e9, all: 1e9, reason: "TODO" },
-  "minimal program": { ours: 1e9, all: 1e9, reason: "TODO" }
+  Scopes: { ours: 450, all: 25_500, reason: "first measured: 407 and 24,788" },
+  // README's first program. It imports Effect through the barrel, as most programs do.
+  "minimal program": { ours: 24_000, all: 92_000, reason: "first measured: 22,244 and 88,854" }
 }
