@@ -129,25 +129,24 @@ interface Built {
   readonly outputFiles: ReadonlyArray<{ readonly contents: Uint8Array }>
 }
 
+/** README's first program is the minimal one. */
 const programs: Record<keyof typeof limits, string> = {
   Scopes: `export { parse } from "@effect-itwin/core/Scopes"`,
-  "minimal program": `
-import { ITwin, Users } from "@effect-itwin/core"
-import { EnvSecretProvider } from "@effect-itwin/provider-env"
-import { Console, Effect, Layer } from "effect"
-import { FetchHttpClient } from "effect/http"
-const App = ITwin.layer.pipe(Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer]))
-const program = Effect.gen(function* () {
-  const me = yield* Users.me
-  yield* Console.log(\`\${me.givenName} <\${me.email}>\`)
-})
-Effect.runPromise(program.pipe(Effect.provide(App)))`
+  "minimal program": /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
 }
 
 const weigh = async () => {
   const esbuild = await import(join(tools, "node_modules/esbuild/lib/main.js"))
   const sizeOf = async (contents: string) => {
-    const common = { bundle: true, minify: true, format: "esm", platform: "browser", write: false, metafile: true }
+    const common = {
+      bundle: true,
+      minify: true,
+      format: "esm",
+      target: "es2022",
+      platform: "browser",
+      write: false,
+      metafile: true
+    }
     const stdin = { contents, resolveDir: project }
     const all: Built = await esbuild.build({ ...common, stdin })
     // Ours is a bundle of the same program whose Effect modules stay outside.
