@@ -99,7 +99,7 @@ const findUnused = () => {
 
 /** Compiles a program that uses every package: each compiler with both module resolutions, two at a time. */
 const compile = async () => {
-  writeFileSync(join(project, "consumer.ts"), readFileSync(join(import.meta.dirname, "consumer.txt"), "utf8"))
+  writeFileSync(join(project, "consumer.ts"), readFileSync(join(root, "examples/test/consumer.ts"), "utf8"))
   const runs = compilers.flatMap((version) => [
     [version, "nodenext", "nodenext"],
     [version, "esnext", "bundler"]
