@@ -38,8 +38,7 @@ ${markdownTable(rows)}
   form by Effect's \`HttpClient\` and decodes the JSON, without limits, retries and checks.
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time
   and none is in memory.
-- A **minimal program** calls \`Users.me\`. Its bundle for a browser contains this library and the Effect modules below
-  it. A program that uses Effect contains many of the latter already.
+- What a **bundle** for browsers weighs has limits in \`scripts/sizes.ts\`, which CI checks.
 `
 
 /** Runs of each case that has no number of its own. */

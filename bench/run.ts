@@ -45,13 +45,11 @@ const verdict = (holds: boolean) => (holds ? "yes" : "NO")
 const cached = measure("cachedGet", runs)
 const request = measure("tokenRequest", runs)
 const imported = measure("importTime", 3 * runs)
-const size = measure("size", 1)
 const stampede = measure("stampede", 1)
 const heap = measure("heap", Math.min(runs, 3))
 
 const getRatio = ratio(cached.ours, cached.yardstick)
 const requestRatio = ratio(request.ours, request.yardstick)
-const kib = (bytes: number | undefined) => `${((bytes ?? Number.NaN) / 1024).toFixed(1)} KiB`
 const grown = (value: number | undefined) => `${(value ?? Number.NaN).toFixed(0)} KiB`
 const isAtMost = (value: number | undefined, most: number) => verdict((value ?? Number.NaN) <= most)
 
@@ -103,22 +101,6 @@ const rows = [
     "import of core, on top of Effect",
     `${imported.ours?.toFixed(1)} ms`,
     `${imported["effect modules"]?.toFixed(0)} ms, the Effect modules`,
-    "",
-    "",
-    ""
-  ],
-  [
-    "bundle of a minimal program, gzipped",
-    kib(size["program, ours"]),
-    `${kib(size["program, Effect"])}, the Effect modules`,
-    "",
-    "",
-    ""
-  ],
-  [
-    "bundle of Scopes alone, with Effect",
-    kib(size["Scopes minified"]),
-    `${kib(size["Scopes gzipped"])} gzipped`,
     "",
     "",
     ""

@@ -19,7 +19,7 @@ import {
 export const Platform = ITwin.layerWith({ warmUp: true })
 
 /** The same with what it needs in production. Built once, so that the backend has one token. */
-export const App = Platform.pipe(Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer]))
+const App = Platform.pipe(Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer]))
 
 type Failure = TokenError.TokenError | ITwinApiError.ITwinApiError | HttpClientError.HttpClientError
 

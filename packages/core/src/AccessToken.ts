@@ -6,6 +6,24 @@
  *
  * The value sits in `Redacted` and refuses to be encoded. {@link AccessToken.authorizationHeader} is `Redacted` too.
  *
+ * **Example** (Reading what is known of a token)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("prints a token without its value", () =>
+ *   Effect.gen(function* () {
+ *     const cache = yield* TokenCache.TokenCache
+ *     const token = yield* cache.get()
+ *     assert.strictEqual(token.scopes, "itwin-platform")
+ *     assert.strictEqual(String(token.value), "<redacted>")
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"
@@ -15,6 +33,8 @@ import * as Schema from "effect/Schema"
 import * as Scopes from "./Scopes.ts"
 
 /**
+ * Holds a token and what is known of it: its scopes, its client, and when it was issued and expires.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -9,6 +9,22 @@
  * Both URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
  * `localhost`). {@link allowInsecureHttp} lifts that from code, never from a variable.
  *
+ * **Example** (Using a proxy)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { Environment } from "@effect-itwin/core"
+ *
+ * it("rejects a URL that would send the secret in the clear", () => {
+ *   const proxy = Environment.custom({
+ *     tokenEndpoint: "https://proxy.example.com/connect/token",
+ *     apiBaseUrl: "https://proxy.example.com/api/"
+ *   })
+ *   assert.strictEqual(proxy.apiBaseUrl, "https://proxy.example.com/api")
+ *   assert.throws(() => Environment.custom({ ...proxy, tokenEndpoint: "http://proxy.example.com/connect/token" }))
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Config from "effect/Config"
@@ -21,6 +37,8 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
 
 /**
+ * Names a platform and holds its two URLs.
+ *
  * @category models
  * @since 0.1.0
  */

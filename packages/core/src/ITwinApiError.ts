@@ -218,6 +218,8 @@ export class Unexpected extends Schema.Error<Unexpected>("@effect-itwin/core/ITw
 }
 
 /**
+ * Decodes and encodes any reason of an {@link ITwinApiError}.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -232,6 +234,8 @@ export const ITwinApiErrorReason = Schema.Union([
 ])
 
 /**
+ * Any reason of an {@link ITwinApiError}; `_tag` tells them apart.
+ *
  * @category reasons
  * @since 0.1.0
  */

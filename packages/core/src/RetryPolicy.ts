@@ -4,6 +4,20 @@
  * A `Context.Reference`, read once when the token cache is built:
  * `Layer.provide(Layer.succeed(RetryPolicy.RetryPolicy, RetryPolicy.none))`.
  *
+ * **Example** (One short attempt)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { RetryPolicy } from "@effect-itwin/core"
+ * import { Duration } from "effect"
+ *
+ * it("keeps the default for what is not given", () => {
+ *   const policy = RetryPolicy.make({ attempts: 1, attemptTimeout: "2 seconds" })
+ *   assert.strictEqual(Duration.toSeconds(policy.attemptTimeout), 2)
+ *   assert.strictEqual(Duration.toSeconds(policy.totalTimeout), 15)
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -14,6 +28,8 @@ import * as Schedule from "effect/Schedule"
 import { checkCount, checkDuration, checkLimit } from "./internal/checkOption.ts"
 
 /**
+ * Limits the attempts of a token request in number and time.
+ *
  * @category models
  * @since 0.1.0
  */

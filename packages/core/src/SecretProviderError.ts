@@ -9,6 +9,20 @@
  *
  * Never attach a backend's own error: SDKs leave secrets and bearer tokens in theirs.
  *
+ * **Example** (Failing in a provider of your own)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { SecretProviderError } from "@effect-itwin/core"
+ *
+ * it("names the provider and the secret's name", () => {
+ *   const reason = new SecretProviderError.NotFound({ provider: "MyVault", secretName: "itwin" })
+ *   const error = new SecretProviderError.SecretProviderError({ reason })
+ *   assert.include(error.message, "itwin")
+ *   assert.isTrue(SecretProviderError.isSecretProviderError(error))
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -183,6 +197,8 @@ export class Defect extends Schema.Error<Defect>("@effect-itwin/core/SecretProvi
 }
 
 /**
+ * Decodes and encodes any reason of a {@link SecretProviderError}.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -199,6 +215,8 @@ export const SecretProviderErrorReason = Schema.Union([
 ])
 
 /**
+ * Any reason of a {@link SecretProviderError}; `_tag` tells them apart.
+ *
  * @category reasons
  * @since 0.1.0
  */

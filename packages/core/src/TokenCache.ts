@@ -26,6 +26,25 @@
  * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one graph never share a
  * token. Each cache makes its own token requests: build the layer once, in one `const App`, and provide that.
  *
+ * **Example** (Reading a token from memory)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("makes one token request for all callers", () =>
+ *   Effect.gen(function* () {
+ *     const cache = yield* TokenCache.TokenCache
+ *     const fake = yield* FakeIms.FakeIms
+ *     yield* Effect.all([cache.get(), cache.get()], { concurrency: "unbounded" })
+ *     assert.strictEqual((yield* fake.tokenRequests).length, 1)
+ *     assert.isTrue(yield* cache.isReady)
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
@@ -71,6 +90,8 @@ export interface Status {
 }
 
 /**
+ * Provides a valid token for each scope set.
+ *
  * @category services
  * @since 0.1.0
  */
@@ -119,6 +140,8 @@ export interface Margin {
 }
 
 /**
+ * Sets the scopes, the limits and the renewal of a cache. Everything is optional.
+ *
  * @category models
  * @since 0.1.0
  */

@@ -10,6 +10,30 @@
  * Text that a server sent (`description`, `code`, `origin`) is shown only as far as it does not look like a secret. No
  * foreign error is attached as `cause`: an HTTP client's error holds the request, and with it the secret.
  *
+ * **Example** (Handling one reason)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, SecretProvider, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("fails with InvalidClient when the secret is revoked", () =>
+ *   Effect.gen(function* () {
+ *     const fake = yield* FakeIms.FakeIms
+ *     const cache = yield* TokenCache.TokenCache
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     const { clientId, clientSecret } = yield* provider.credentials
+ *     yield* fake.revokeSecret(clientId, clientSecret)
+ *     const outcome = yield* cache.get().pipe(
+ *       Effect.as("a token"),
+ *       Effect.catchReason("TokenError", "InvalidClient", () => Effect.succeed("rejected"))
+ *     )
+ *     assert.strictEqual(outcome, "rejected")
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
@@ -206,6 +230,8 @@ export class ServerError extends Schema.Error<ServerError>("@effect-itwin/core/T
 export const TransportKind = Schema.Literals(["dns", "refused", "reset", "tls", "proxy", "other"])
 
 /**
+ * Tells where the connection failed.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -373,6 +399,8 @@ export class Closed extends Schema.Error<Closed>("@effect-itwin/core/TokenError/
 }
 
 /**
+ * Decodes and encodes any reason of a {@link TokenError}.
+ *
  * @category reasons
  * @since 0.1.0
  */
@@ -399,6 +427,8 @@ export const TokenErrorReason = Schema.Union([
 ])
 
 /**
+ * Any reason of a {@link TokenError}; `_tag` tells them apart.
+ *
  * @category reasons
  * @since 0.1.0
  */

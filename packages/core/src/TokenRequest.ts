@@ -10,6 +10,24 @@
  * `send` makes a request each time; `TokenCache` is what a program uses. Middleware on the given `HttpClient` sees the
  * form body, and with it the secret.
  *
+ * **Example** (Requesting one token without a cache)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { Scopes, SecretProvider, TokenRequest } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * it.effect("returns a new token", () =>
+ *   Effect.gen(function* () {
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     const credentials = yield* provider.credentials
+ *     const token = yield* TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform })
+ *     assert.strictEqual(token.clientId, credentials.clientId)
+ *   }).pipe(Effect.provide(FakeIms.layerTest()))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
