@@ -1,49 +1,56 @@
 /**
- * Packs each package and installs the tarballs into an empty project outside the workspace, as a stranger would with
- * npm; then imports every subpath there, checks that no internal module is reachable, and runs a program and
- * `fake-ims`.
+ * Tries the packages as a stranger gets them: packs each one, and installs the tarballs with npm into an empty project
+ * outside the workspace. There, one after the other:
+ *
+ * 1. each subpath is imported, no internal module is reachable, a program and `fake-ims` run;
+ * 2. publint and attw judge the tarballs, knip judges the workspace;
+ * 3. a program that uses every package compiles with each supported TypeScript, without `skipLibCheck`;
+ * 4. the bundles are no larger than the limits in sizes.ts.
+ *
+ * The tools are installed into temporary projects, without running their install scripts. `--quick` does only step 1.
  */
-import { execFileSync, spawn } from "node:child_process"
-import { globSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
+import { execFile, execFileSync, spawn } from "node:child_process"
+import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
+import { parseArgs, promisify } from "node:util"
+import { gzipSync } from "node:zlib"
+import { emptyProject, install, pack, packages, root, run } from "./pack.ts"
+import { limits } from "./sizes.ts"
 
-const root = join(import.meta.dirname, "..")
-const project = mkdtempSync(join(tmpdir(), "effect-itwin-"))
-const run = (command: string, ...args: ReadonlyArray<string>) =>
-  execFileSync(command, args, { cwd: project, stdio: ["ignore", "pipe", "inherit"], encoding: "utf8" })
+const { values: options } = parseArgs({ options: { quick: { type: "boolean", default: false } } })
 
-try {
-  execFileSync("npx", ["-y", "pnpm@12", "-r", "--filter", "./packages/*", "pack", "--pack-destination", project], {
-    cwd: root,
-    stdio: ["ignore", "ignore", "inherit"]
-  })
-  const tarballs = readdirSync(project).filter((file) => file.endsWith(".tgz"))
-  const packages = globSync("packages/*/package.json", { cwd: root })
-  if (tarballs.length !== packages.length) throw new Error(`${packages.length} packages, ${tarballs.length} tarballs`)
+const versions = {
+  attw: "@arethetypeswrong/cli@0.18.5",
+  esbuild: "esbuild@0.28.2",
+  knip: "knip@6.44.2",
+  publint: "publint@0.3.25",
+  // The packages' declarations mention types of Node; core's and provider-env's do not.
+  types: "@types/node@22"
+}
+const compilers = ["5.8", "5.9", "6", "7"]
 
-  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "stranger", private: true, type: "module" }))
-  run("npm", "install", "--no-audit", "--no-fund", "effect@^4.1.0", ...tarballs.map((file) => `./${file}`))
+const project = emptyProject("stranger")
+const tools = emptyProject("tools")
 
-  const subpaths = packages.flatMap((file) => {
-    const directory = join(root, file, "..")
-    const modules = globSync("src/*.ts", { cwd: directory }).map((module) => basename(module, ".ts"))
-    const name = `@effect-itwin/${basename(directory)}`
-    return [name, ...modules.filter((module) => module !== "index").map((module) => `${name}/${module}`)]
-  })
+const modulesOf = (name: string): ReadonlyArray<string> =>
+  globSync("src/*.ts", { cwd: join(root, "packages", name) })
+    .map((module) => basename(module, ".ts"))
+    .filter((module) => module !== "index")
+
+const runStranger = async () => {
+  const subpaths = packages.flatMap((name) => [name, ...modulesOf(name).map((module) => `${name}/${module}`)])
   // With and without the ending, so that no pattern of `exports` lets one through.
-  const internals = packages.flatMap((file) => {
-    const directory = join(root, file, "..")
-    return globSync("src/internal/**/*.ts", { cwd: directory }).flatMap((module) => {
-      const path = `@effect-itwin/${basename(directory)}/${module.slice("src/".length, -".ts".length)}`
+  const internals = packages.flatMap((name) =>
+    globSync("src/internal/**/*.ts", { cwd: join(root, "packages", name) }).flatMap((module) => {
+      const path = `@effect-itwin/${name}/${module.replaceAll("\\", "/").slice("src/".length, -".ts".length)}`
       return [path, `${path}.js`]
     })
-  })
+  )
   if (!internals.some((path) => path.split("/").length > 4)) throw new Error("no nested internal module was found")
 
   writeFileSync(
     join(project, "main.js"),
-    `${subpaths.map((path) => `await import("${path}")`).join("\n")}
+    `${subpaths.map((path) => `await import("@effect-itwin/${path}")`).join("\n")}
 for (const path of ${JSON.stringify([...internals, "@effect-itwin/core/index"])}) {
   const code = await import(path).then(() => "reachable", (error) => error.code)
   if (code !== "ERR_PACKAGE_PATH_NOT_EXPORTED") throw new Error(path + ": " + code)
@@ -57,7 +64,7 @@ const me = await Effect.runPromise(Users.me.pipe(
 console.log(me.givenName)
 `
   )
-  const printed = run("node", "main.js").trim()
+  const printed = run(project, "node", "main.js").trim()
   if (printed !== "Stranger") throw new Error(`the packed program printed ${printed}`)
 
   // The command, until it says that it is ready.
@@ -71,11 +78,111 @@ console.log(me.givenName)
   if (fake.pid !== undefined) process.kill(-fake.pid, "SIGTERM")
   const { ready, url } = JSON.parse(line)
   if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url)) throw new Error(`the packed fake-ims printed ${line}`)
+  return `${packages.length} packages, ${subpaths.length} subpaths run; ${internals.length / 2} internal modules are not reachable`
+}
 
-  console.log(
-    `${tarballs.length} packages, ${subpaths.length} subpaths: packed, installed and run outside the workspace; ` +
-      `${internals.length / 2} internal modules are not reachable`
+const lint = (tarballs: ReadonlyArray<string>) => {
+  const tool = (name: string) => join(tools, "node_modules/.bin", name)
+  for (const tarball of tarballs) {
+    const name = packages.find((name) => tarball.startsWith(`./effect-itwin-${name}-`)) ?? ""
+    run(project, tool("publint"), tarball, "--strict")
+    const entrypoints = [".", ...modulesOf(name)]
+    run(project, tool("attw"), tarball, "--profile", "esm-only", "--format", "ascii", "--entrypoints", ...entrypoints)
+  }
+  return "publint and attw have no complaint"
+}
+
+const findUnused = () => {
+  execFileSync(join(tools, "node_modules/.bin/knip"), ["--no-progress"], { cwd: root, stdio: "inherit" })
+  return "knip found nothing unused"
+}
+
+/** Compiles a program that uses every package: each compiler with both module resolutions, two at a time. */
+const compile = async () => {
+  writeFileSync(join(project, "consumer.ts"), readFileSync(join(root, "examples/test/consumer.ts"), "utf8"))
+  const runs = compilers.flatMap((version) => [
+    [version, "nodenext", "nodenext"],
+    [version, "esnext", "bundler"]
+  ])
+  const next = async (): Promise<void> => {
+    const [version, module, moduleResolution] = runs.shift() ?? []
+    if (version === undefined) return
+    const started = performance.now()
+    const flags = { target: "es2022", module, moduleResolution, skipLibCheck: "false", types: "node", pretty: "false" }
+    const args = Object.entries(flags).flatMap(([flag, value]) => [`--${flag}`, String(value)])
+    await promisify(execFile)(
+      "node",
+      [`node_modules/typescript-${version}/bin/tsc`, "--noEmit", "--strict", ...args, "consumer.ts"],
+      { cwd: project }
+    ).catch((error) => {
+      throw new Error(`TypeScript ${version}, ${moduleResolution}:\n${error.stdout.slice(0, 4000)}`)
+    })
+    console.log(`  TypeScript ${version}, ${moduleResolution}: ${((performance.now() - started) / 1000).toFixed(0)} s`)
+    return next()
+  }
+  await Promise.all([next(), next()])
+  return `a program compiles with TypeScript ${compilers.join(", ")}, nodenext and bundler, without skipLibCheck`
+}
+
+interface Built {
+  readonly metafile: { readonly inputs: Readonly<Record<string, unknown>> }
+  readonly outputFiles: ReadonlyArray<{ readonly contents: Uint8Array }>
+}
+
+/** README's first program is the minimal one. */
+const programs: Record<keyof typeof limits, string> = {
+  Scopes: `export { parse } from "@effect-itwin/core/Scopes"`,
+  "minimal program": /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
+}
+
+const weigh = async () => {
+  const esbuild = await import(join(tools, "node_modules/esbuild/lib/main.js"))
+  const sizeOf = async (contents: string) => {
+    const common = {
+      bundle: true,
+      minify: true,
+      format: "esm",
+      target: "es2022",
+      platform: "browser",
+      write: false,
+      metafile: true
+    }
+    const stdin = { contents, resolveDir: project }
+    const all: Built = await esbuild.build({ ...common, stdin })
+    // Ours is a bundle of the same program whose Effect modules stay outside.
+    const ours: Built = await esbuild.build({ ...common, stdin, external: ["effect", "effect/*"] })
+    const gzipped = ({ outputFiles }: Built) => gzipSync(outputFiles[0]?.contents ?? "", { level: 9 }).byteLength
+    return { ours: gzipped(ours), all: gzipped(all) }
+  }
+  for (const [name, limit] of Object.entries(limits)) {
+    const size = await sizeOf(programs[name as keyof typeof limits])
+    console.log(`  ${name}: ${size.ours} of ${limit.ours} bytes, with Effect ${size.all} of ${limit.all}`)
+    if (size.ours > limit.ours || size.all > limit.all) throw new Error(`${name} is larger than sizes.ts allows`)
+  }
+  return "bundles are within their limits"
+}
+
+try {
+  const tarballs = pack(project)
+  install(
+    project,
+    "effect@^4.1.0",
+    ...tarballs,
+    ...(options.quick
+      ? []
+      : [versions.types, ...compilers.map((version) => `typescript-${version}@npm:typescript@${version}`)])
   )
+  if (!options.quick) install(tools, versions.attw, versions.esbuild, versions.knip, versions.publint)
+  const steps = options.quick ? [runStranger] : [runStranger, () => lint(tarballs), weigh, compile, findUnused]
+  // Each step runs, whatever came of the one before it.
+  for (const step of steps) {
+    try {
+      console.log(await step())
+    } catch (error) {
+      console.error(error)
+      process.exitCode = 1
+    }
+  }
 } finally {
-  rmSync(project, { recursive: true, force: true })
+  for (const folder of [project, tools]) rmSync(folder, { recursive: true, force: true })
 }

@@ -7,6 +7,24 @@
  *
  * The value is `Redacted` and can't be encoded. {@link AccessToken.authorizationHeader} is `Redacted` too.
  *
+ * **Example** (Reading a token)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("prints a token without its value", () =>
+ *   Effect.gen(function* () {
+ *     const cache = yield* TokenCache.TokenCache
+ *     const token = yield* cache.get()
+ *     assert.strictEqual(token.scopes, "itwin-platform")
+ *     assert.strictEqual(String(token.value), "<redacted>")
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as DateTime from "effect/DateTime"

@@ -6,6 +6,24 @@
  * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one program never share a
  * token. Each cache makes its own token requests: write the layer once, in one `const App`, and provide that.
  *
+ * **Example** (Providing the layer once)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, Users } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * // A program provides `EnvSecretProvider.layer` and `FetchHttpClient.layer` instead of the fake.
+ * const App = ITwin.layerWith({ warmUp: true }).pipe(Layer.provide(FakeIms.layerTest({ app: { name: "My App" } })))
+ *
+ * it.effect("returns the name of the app from the one layer", () =>
+ *   Effect.gen(function* () {
+ *     assert.strictEqual((yield* Users.me).givenName, "My App")
+ *   }).pipe(Effect.provide(App))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Config from "effect/Config"

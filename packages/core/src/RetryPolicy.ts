@@ -4,6 +4,20 @@
  * `RetryPolicy` is a `Context.Reference`, read once when the token cache is built:
  * `Layer.provide(Layer.succeed(RetryPolicy.RetryPolicy, RetryPolicy.none))`.
  *
+ * **Example** (One short attempt)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { RetryPolicy } from "@effect-itwin/core"
+ * import { Duration } from "effect"
+ *
+ * it("keeps the default of a field that is not given", () => {
+ *   const policy = RetryPolicy.make({ attempts: 1, attemptTimeout: "2 seconds" })
+ *   assert.strictEqual(Duration.toSeconds(policy.attemptTimeout), 2)
+ *   assert.strictEqual(Duration.toSeconds(policy.totalTimeout), 15)
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
@@ -106,6 +120,8 @@ export interface Failure {
   readonly isRetryable: boolean
   /** How long the server asked to wait, if it did. */
   readonly retryAfter?: Duration.Duration | undefined
+  /** Set if the error of an earlier request is returned again: no attempt is made before this time has passed. */
+  readonly nextAttemptIn?: Duration.Duration | undefined
 }
 
 /**
@@ -128,6 +144,7 @@ export const schedule = (policy: RetryPolicy): Schedule.Schedule<Duration.Durati
       ({ attempt, input }) =>
         attempt < policy.attempts &&
         input.isRetryable &&
+        input.nextAttemptIn === undefined &&
         Duration.isLessThanOrEqualTo(input.retryAfter ?? Duration.zero, policy.maxRetryAfter)
     )
   )

@@ -8,6 +8,17 @@
  *
  * A plain string is not a `Scopes`. Use {@link make} for literals (it throws), and {@link parse} for input.
  *
+ * **Example** (Comparing scope sets)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { Scopes } from "@effect-itwin/core"
+ *
+ * it("returns the same value for the same scopes in any order", () => {
+ *   assert.strictEqual(Scopes.make("users:read itwins:read"), Scopes.make("itwins:read users:read"))
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Brand from "effect/Brand"

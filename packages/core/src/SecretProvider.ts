@@ -4,6 +4,35 @@
  * A provider reads its backend each time `credentials` is run, so that a rotated secret is seen. It does not cache what
  * it read.
  *
+ * **Example** (Falling back to a second provider)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ClientCredentials, SecretProvider, SecretProviderError } from "@effect-itwin/core"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * const Vault = Layer.succeed(SecretProvider.SecretProvider, {
+ *   credentials: Effect.fail(
+ *     new SecretProviderError.SecretProviderError({
+ *       reason: new SecretProviderError.NotFound({ provider: "MyVault", secretName: "itwin" })
+ *     })
+ *   )
+ * })
+ * const Fallback = SecretProvider.layerStatic(
+ *   new ClientCredentials.ClientCredentials({
+ *     clientId: "service-abc",
+ *     clientSecret: Redacted.make("fake-secret-a+b/c=")
+ *   })
+ * )
+ *
+ * it.effect("reads the second provider when the first has no such secret", () =>
+ *   Effect.gen(function* () {
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     assert.strictEqual((yield* provider.credentials).clientId, "service-abc")
+ *   }).pipe(Effect.provide(Vault.pipe(SecretProvider.layerOrElse(Fallback))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Context from "effect/Context"

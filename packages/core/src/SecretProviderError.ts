@@ -9,6 +9,20 @@
  *
  * Never attach the error of a backend's SDK: it may contain secrets and bearer tokens.
  *
+ * **Example** (Failing in your own provider)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { SecretProviderError } from "@effect-itwin/core"
+ *
+ * it("names the provider and the secret in the message", () => {
+ *   const reason = new SecretProviderError.NotFound({ provider: "MyVault", secretName: "itwin" })
+ *   const error = new SecretProviderError.SecretProviderError({ reason })
+ *   assert.include(error.message, "itwin")
+ *   assert.isTrue(SecretProviderError.isSecretProviderError(error))
+ * })
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -241,7 +255,7 @@ export class SecretProviderError extends Schema.Error<SecretProviderError>("@eff
   }
 
   override get message(): string {
-    return `${this.reason.message} See docs/errors.md#${this.reason._tag.toLowerCase()}`
+    return `${this.reason.message} See docs/errors.md#secret-${this.reason._tag.toLowerCase()}`
   }
 }
 

@@ -27,6 +27,25 @@
  * {@link layer} and {@link layerWith} build a new cache on each use, so that two tenants in one program never share a
  * token. Each cache makes its own token requests: write the layer once, in one `const App`, and provide that.
  *
+ * **Example** (Reading a token from memory)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("makes one token request for all callers", () =>
+ *   Effect.gen(function* () {
+ *     const cache = yield* TokenCache.TokenCache
+ *     const fake = yield* FakeIms.FakeIms
+ *     yield* Effect.all([cache.get(), cache.get()], { concurrency: "unbounded" })
+ *     assert.strictEqual((yield* fake.tokenRequests).length, 1)
+ *     assert.isTrue(yield* cache.isReady)
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Clock from "effect/Clock"
@@ -41,7 +60,7 @@ import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
 import { checkCount, checkDuration, checkOption } from "./internal/checkOption.ts"
-import { withoutRedirects } from "./internal/http/fetchOptions.ts"
+import { pinTransport } from "./internal/http/pinTransport.ts"
 import { makeAcquireToken } from "./internal/life/acquireToken.ts"
 import * as phase from "./internal/life/phase.ts"
 import { makeTokenLife } from "./internal/life/tokenLife.ts"
@@ -197,6 +216,7 @@ export const make: (
     const environment = yield* Environment.configured
     const clock = yield* Clock.Clock
     const policy = yield* RetryPolicy
+    const client = yield* HttpClient.HttpClient
 
     const life = yield* makeTokenLife({
       name,
@@ -213,7 +233,8 @@ export const make: (
         policy,
         lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
         now: () => phase.monotonicMillis(clock),
-        requestInit: yield* withoutRedirects(yield* HttpClient.HttpClient)
+        client,
+        withOwnTransport: yield* pinTransport(client)
       })
     })
 

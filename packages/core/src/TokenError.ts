@@ -10,6 +10,30 @@
  * Text that a server sent (`description`, `code`, `origin`) is shown only as far as it does not look like a secret. No
  * foreign error is attached as `cause`, because the error of an HTTP client holds the request with the secret.
  *
+ * **Example** (Handling one reason)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, SecretProvider, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("fails with InvalidClient when the secret is revoked", () =>
+ *   Effect.gen(function* () {
+ *     const fake = yield* FakeIms.FakeIms
+ *     const cache = yield* TokenCache.TokenCache
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     const { clientId, clientSecret } = yield* provider.credentials
+ *     yield* fake.revokeSecret(clientId, clientSecret)
+ *     const outcome = yield* cache.get().pipe(
+ *       Effect.as("a token"),
+ *       Effect.catchReason("TokenError", "InvalidClient", () => Effect.succeed("rejected"))
+ *     )
+ *     assert.strictEqual(outcome, "rejected")
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
@@ -483,8 +507,9 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
       nextAttemptIn === undefined ? undefined : `next attempt in ${formatDuration(nextAttemptIn)}`
     ].filter((fact) => fact !== undefined)
     const known = facts.length === 0 ? "" : ` (${facts.join(", ")})`
-    const tag = reason._tag === "SecretUnavailable" ? reason.error.reason._tag : reason._tag
-    return `${reason.message}${known} See docs/errors.md#${tag.toLowerCase()}`
+    const paragraph =
+      reason._tag === "SecretUnavailable" ? `secret-${reason.error.reason._tag}` : `token-${reason._tag}`
+    return `${reason.message}${known} See docs/errors.md#${paragraph.toLowerCase()}`
   }
 }
 

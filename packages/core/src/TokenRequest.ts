@@ -10,6 +10,24 @@
  * `send` makes a request each time; most programs use `TokenCache` instead. Middleware on the given `HttpClient` sees
  * the form body, which contains the secret.
  *
+ * **Example** (Requesting one token without a cache)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { Scopes, SecretProvider, TokenRequest } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * it.effect("returns a new token", () =>
+ *   Effect.gen(function* () {
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     const credentials = yield* provider.credentials
+ *     const token = yield* TokenRequest.send({ credentials, scopes: Scopes.itwinPlatform })
+ *     assert.strictEqual(token.clientId, credentials.clientId)
+ *   }).pipe(Effect.provide(FakeIms.layerTest()))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -19,7 +37,6 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Base64 from "effect/encoding/Base64"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
 import type * as Headers from "effect/http/Headers"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -37,7 +54,7 @@ import type { ClientCredentials } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
 import { BeforeAttempt } from "./internal/http/beforeAttempt.ts"
 import { withoutHttpClientSpan } from "./internal/http/clientSpan.ts"
-import { withoutRedirects } from "./internal/http/fetchOptions.ts"
+import { pinTransport } from "./internal/http/pinTransport.ts"
 import { discard, maxBodyBytes, readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
 import { transportReason } from "./internal/http/transport.ts"
@@ -457,7 +474,8 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
     const policy = yield* RetryPolicy
     const beforeAttempt = yield* BeforeAttempt
     const clock = yield* Clock.Clock
-    const requestInit = yield* withoutRedirects(yield* HttpClient.HttpClient)
+    const client = yield* HttpClient.HttpClient
+    const withOwnTransport = yield* pinTransport(client)
     const attributes = {
       "http.request.method": "POST",
       "url.full": endpoint,
@@ -478,13 +496,13 @@ export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.T
         ? attempt(request, isLast ? left : policy.attemptTimeout, onTimeout)
         : onTimeout
     })
+    const attempts = Effect.retry(
+      Effect.andThen(beforeAttempt, limitedAttempt),
+      Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
+    ).pipe(Effect.provideService(HttpClient.HttpClient, client))
     return yield* Effect.useSpan("TokenRequest.send", { attributes }, (span) =>
-      Effect.retry(Effect.andThen(beforeAttempt, limitedAttempt), {
-        // A failure of `BeforeAttempt` ends the request.
-        while: (error) => error.nextAttemptIn === undefined,
-        schedule: Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
-      }).pipe(
-        Effect.provideService(FetchHttpClient.RequestInit, requestInit),
+      attempts.pipe(
+        Effect.updateContext(withOwnTransport),
         // The client's own span would end with an error that contains the request with the secret.
         withoutHttpClientSpan,
         Effect.provideService(Tracer.ParentSpan, span)

@@ -7,6 +7,23 @@
  *
  * `access_token` decodes to a `Redacted` value that can't be encoded.
  *
+ * **Example** (Decoding a response)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { TokenResponse } from "@effect-itwin/core"
+ * import { Effect, Redacted, Schema } from "effect"
+ *
+ * it.effect("counts 300 s when the response states no life", () =>
+ *   Effect.gen(function* () {
+ *     const json = { access_token: "opaque-token", token_type: "bearer" }
+ *     const response = yield* Schema.decodeUnknownEffect(TokenResponse.TokenResponse)(json)
+ *     assert.strictEqual(response.expires_in, 300)
+ *     assert.strictEqual(Redacted.value(response.access_token), "opaque-token")
+ *   })
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"

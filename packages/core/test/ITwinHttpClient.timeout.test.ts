@@ -202,6 +202,18 @@ describe("the time limit of an API call", () => {
       })
   )
 
+  it.effect("fails when the body of a response is read again after the first read was interrupted", () =>
+    Effect.gen(function* () {
+      const response = yield* get
+      const first = yield* Effect.forkChild(response.text)
+      yield* Effect.yieldNow
+      yield* Fiber.interrupt(first)
+      for (const again of [response.text, response.json, Stream.runDrain(response.stream)]) {
+        assert.strictEqual((yield* Effect.flip(again)).reason._tag, "DecodeError")
+      }
+    }).pipe(Effect.provide(streaming(Stream.concat(Stream.succeed(chunk), Stream.never))))
+  )
+
   it.effect("releases the connection when the body of an API response stalls", () => {
     let isReleased = false
     const body = Stream.ensuring(

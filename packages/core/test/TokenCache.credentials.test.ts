@@ -1,6 +1,6 @@
 // When the secret is read, what rotation and another client id change, and which credentials are used in an outage.
 import { assert, describe, it } from "@effect/vitest"
-import { type ClientCredentials, Scopes, TokenCache } from "@effect-itwin/core"
+import { type ClientCredentials, Scopes, SecretProviderError, TokenCache } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Duration, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -248,6 +248,28 @@ describe("the credentials read last", () => {
       }).pipe(Effect.provide(layer))
     }
   )
+
+  it.effect("does not read the backend again before its stated wait has passed", () => {
+    const { backend, layer } = setUp()
+    return Effect.gen(function* () {
+      yield* get()
+      const reason = new SecretProviderError.Throttled({
+        provider: "Vault",
+        secretName: "itwin",
+        retryAfter: Duration.minutes(10)
+      })
+      backend.answer = () => Effect.fail(new SecretProviderError.SecretProviderError({ reason }))
+      for (let i = 0; i < 3; i++) yield* refresh()
+      assert.strictEqual(backend.reads, 2)
+      yield* TestClock.adjust("599 seconds")
+      yield* refresh()
+      assert.strictEqual(backend.reads, 2)
+      yield* TestClock.adjust("1 second")
+      yield* refresh()
+      assert.strictEqual(backend.reads, 3)
+      assert.deepStrictEqual(yield* outcomes, ["ok", "ok", "ok", "ok", "ok", "ok"])
+    }).pipe(Effect.provide(layer))
+  })
 
   it.effect("uses the credentials read last in an outage when no token was requested with them yet", () => {
     const { backend, layer } = setUp()

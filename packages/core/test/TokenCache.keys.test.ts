@@ -71,11 +71,25 @@ describe("keys", () => {
     }).pipe(Effect.provide(cached({ maxKeys: 2 }, { app })))
   )
 
-  it.effect("does not grow when new keys keep failing", () =>
+  it.effect("forgets a failed key after about two minutes when others fail", () =>
     Effect.gen(function* () {
       const cache = yield* TokenCache.TokenCache
-      for (let i = 0; i < 50; i++) yield* reasonOf(get(Scopes.make(`s${i}`)))
-      assert.isAtMost((yield* cache.status).length, 11)
-    }).pipe(Effect.provide(cached({ maxKeys: 10 })))
+      for (let i = 0; i < 50; i++) {
+        yield* reasonOf(get(Scopes.make(`s${i}`)))
+        yield* TestClock.adjust("10 seconds")
+      }
+      assert.isAtMost((yield* cache.status).length, 15)
+    }).pipe(Effect.provide(cached()))
+  )
+
+  it.effect("keeps the newest token when the wall clock was set back and the cache is full", () =>
+    Effect.gen(function* () {
+      yield* TestClock.setTime(3_600_000)
+      yield* get(Scopes.make("a"))
+      yield* TestClock.setTime(0)
+      yield* get(Scopes.make("b"))
+      yield* get(Scopes.make("b"))
+      yield* assertRequests(2)
+    }).pipe(Effect.provide(cached({ maxKeys: 1 }, { app })))
   )
 })

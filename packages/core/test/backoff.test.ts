@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProviderError, TokenError } from "@effect-itwin/core"
 import { Duration, Effect, Schema } from "effect"
-import { type Backoff, makeBackoff, replay } from "../src/internal/life/backoff.ts"
+import { type Backoff, makeBackoff, type Pause, replay } from "../src/internal/life/backoff.ts"
 
 const errorOf = (reason: TokenError.TokenErrorReason) =>
   new TokenError.TokenError({ reason, endpoint: "https://ims.example/t" })
@@ -15,7 +15,7 @@ const lasting = errorOf(new TokenError.InvalidRequest({ description: undefined }
 const stated = (seconds: number) =>
   errorOf(new TokenError.ServerError({ status: 503, retryAfter: Duration.seconds(seconds) }))
 
-const make = (replays = true, capacity = 100) => makeBackoff<string>({ capacity, replays })
+const make = (replays = true) => makeBackoff<string>({ replays })
 
 /** Fails at `now` a request that began at that time. Returns the length of the pause. */
 const fail = (
@@ -140,14 +140,14 @@ describe("a wait that a server stated", () => {
   it("counts a wait of 0 s as not stated", () => {
     const backoff = make()
     fail(backoff, stated(0), 0)
-    assert.deepInclude(backoff.holding("a", 0), { isStated: false, until: 1_000 })
+    assert.deepInclude(backoff.holding("a", 0), { statedUntil: 0, until: 1_000 })
   })
 
   it("respects a wait that the secret backend stated", () => {
     const error = unread(new SecretProviderError.Throttled({ ...fields, retryAfter: Duration.seconds(60) }))
     const backoff = make()
     fail(backoff, error, 0)
-    assert.deepInclude(backoff.holding("a", 0), { isStated: true, until: 60_000 })
+    assert.deepInclude(backoff.holding("a", 0), { statedUntil: 60_000, until: 60_000 })
   })
 })
 
@@ -205,10 +205,47 @@ describe("the keys of a pause", () => {
     assert.isDefined(backoff.last("a"))
   })
 
-  it("forgets the oldest failures of keys beyond the capacity", () => {
-    const backoff = make(true, 2)
-    for (const key of ["a", "b", "c"]) fail(backoff, passing, 0, { key })
+  it("remembers the pause of every key that failed, whatever their number", () => {
+    const backoff = make()
+    const keys = Array.from({ length: 5_000 }, (_, n) => `key ${n}`)
+    for (const key of keys) fail(backoff, passing, 0, { key })
+    for (const key of keys) assert.isDefined(backoff.holding(key, 999))
+  })
+
+  it("forgets a pause a minute after its end when another key fails", () => {
+    const backoff = make()
+    fail(backoff, passing, 0, { key: "a" })
+    fail(backoff, passing, 60_999, { key: "b" })
+    assert.deepStrictEqual(backoff.keys(), ["a", "b"])
+    fail(backoff, passing, 61_000, { key: "c" })
     assert.deepStrictEqual(backoff.keys(), ["b", "c"])
+  })
+
+  /** Like `refresh`: a pause that no server stated blocks for 10 s only. */
+  const insisting =
+    (now: number) =>
+    ({ from, statedUntil }: Pause) =>
+      now < statedUntil || now - from < 10_000
+
+  it("blocks refresh again after each failure, even when an earlier pause ends later", () => {
+    const backoff = make()
+    const invalidClient = errorOf(new TokenError.InvalidClient({}))
+    pausesOf(invalidClient, 7, backoff)
+    const { from = 0, until = 0 } = backoff.last("a") ?? {}
+    const vaultDown = unread(new SecretProviderError.Unavailable(fields))
+    fail(backoff, vaultDown, from + 10_000)
+    assert.isDefined(backoff.holding("a", from + 19_999, insisting(from + 19_999)))
+    assert.isUndefined(backoff.holding("a", from + 20_000, insisting(from + 20_000)))
+    assert.strictEqual(backoff.holding("a", from + 20_000)?.until, until)
+  })
+
+  it("keeps a stated wait for all keys when an unstated pause of the key ends later", () => {
+    const backoff = make()
+    pausesOf(errorOf(new TokenError.InvalidScope({ scopes: "a" })), 7, backoff)
+    const { from = 0 } = backoff.last("a") ?? {}
+    fail(backoff, stated(20), from + 5_000, { key: "b" })
+    assert.isDefined(backoff.holding("a", from + 24_999, insisting(from + 24_999)))
+    assert.isUndefined(backoff.holding("a", from + 25_000, insisting(from + 25_000)))
   })
 
   it("says how long the pause holds when the failure is replayed", () => {

@@ -92,7 +92,7 @@ interface Pause {
   readonly length: number
   readonly from: number
   readonly until: number
-  readonly isStated: boolean
+  readonly statedUntil: number
 }
 
 /** A shared request, as its span shows it. */
@@ -161,7 +161,9 @@ export const makeWorld = Effect.gen(function* () {
   }
 
   const lastPause = (key: Scopes.Scopes) => {
-    const pause = pauses.get(key)
+    const known = pauses.get(key)
+    // The pause may be forgotten a minute after its end.
+    const pause = known !== undefined && monotonic() < known.until + 60_000 ? known : undefined
     if (pause === undefined || pauseOfAll === undefined) return pause ?? pauseOfAll
     return pause.from > pauseOfAll.from ? pause : pauseOfAll
   }
@@ -175,12 +177,20 @@ export const makeWorld = Effect.gen(function* () {
     const stated = Math.min(900_000, Duration.toMillis(error.retryAfter ?? Duration.zero))
     const mayPass = reason._tag === "Transport" || (error.isRetryable && reason._tag !== "RateLimited")
     const previous = lastPause(key)
-    const doubled = previous !== undefined && flight.startedAt < previous.from ? 1 : 2
+    const doubled = previous !== undefined && flight.startedAt <= previous.from ? 1 : 2
     const length = previous === undefined ? 1_000 : Math.min(previous.length * doubled, mayPass ? 10_000 : 60_000)
-    const pause = { length, from: at, until: at + Math.max(length, stated), isStated: stated > 0 }
-    const all = ["SecretUnavailable", "InvalidClient", "UnauthorizedClient", "RateLimited"].includes(reason._tag)
-    if (!all && stated === 0) pauses.set(key, pause)
-    else if (pauseOfAll === undefined || pauseOfAll.until <= pause.until || pauseOfAll.until <= at) pauseOfAll = pause
+    const tags = ["SecretUnavailable", "InvalidClient", "UnauthorizedClient", "RateLimited"]
+    const isOfAll = stated > 0 || tags.includes(reason._tag)
+    const replaced = isOfAll ? pauseOfAll : pauses.get(key)
+    const until = at + Math.max(length, stated)
+    const pause = {
+      length,
+      from: at,
+      until: Math.max(until, replaced?.until ?? 0),
+      statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0)
+    }
+    if (isOfAll) pauseOfAll = pause
+    else pauses.set(key, pause)
   }
 
   /** No request is made with a fresh token in memory, unless a caller asks for another one. */
@@ -220,7 +230,7 @@ export const makeWorld = Effect.gen(function* () {
             const token = held.get(key)
             if (token === undefined || ageOf(token) < lastOf(token.life)) {
               pauses.delete(key)
-              if (pauseOfAll !== undefined && pauseOfAll.from <= flight.sentAt) pauseOfAll = undefined
+              if (pauseOfAll !== undefined && pauseOfAll.from < flight.sentAt) pauseOfAll = undefined
             }
           } else if (error instanceof TokenError.TokenError && error.nextAttemptIn === undefined) failed(flight, error)
           flights.delete(key)
@@ -237,7 +247,8 @@ export const makeWorld = Effect.gen(function* () {
     for (const pause of [pauses.get(key), pauseOfAll]) {
       if (pause === undefined || at >= pause.until) continue
       const flight = flights.get(key)
-      const passes = flight?.isInsistent === true && !pause.isStated && flight.startedAt - pause.from >= 10_000
+      const mayPass = flight?.isInsistent === true && flight.startedAt >= pause.statedUntil
+      const passes = mayPass && flight.startedAt - pause.from >= 10_000
       assert.isTrue(passes, `${what} for "${key}" ${pause.until - at} ms before the end of a pause`)
     }
   }
@@ -325,7 +336,10 @@ export const makeWorld = Effect.gen(function* () {
         if (pauseOfAll !== undefined && at < pauseOfAll.until) {
           const insists = [...flights.values()].some(
             ({ isInsistent, startedAt }) =>
-              isInsistent && pauseOfAll?.isStated === false && startedAt - pauseOfAll.from >= 10_000
+              isInsistent &&
+              pauseOfAll !== undefined &&
+              startedAt >= pauseOfAll.statedUntil &&
+              startedAt - pauseOfAll.from >= 10_000
           )
           assert.isTrue(insists, `read the secret ${pauseOfAll.until - at} ms before the end of a pause`)
         }

@@ -45,20 +45,13 @@ const rows: ReadonlyArray<Row> = [
     1,
     "drops the most recently used token",
     tokens,
-    "if (entry.lastUsed < lastUsed)",
-    "if (oldest === undefined || entry.lastUsed > lastUsed)",
+    "if (entry.lastUse < firstUse)",
+    "if (oldest === undefined || entry.lastUse > firstUse)",
     "TokenCache.keys"
   ],
-  [1, "does not count a peek as use", life, "entry.lastUsed = at.wall", "", "TokenCache.keys"],
-  [
-    1,
-    "remembers any number of failed keys",
-    backoff,
-    "if (pauses.size > options.capacity && oldest !== undefined) pauses.delete(oldest)",
-    "",
-    "backoff",
-    "TokenCache.keys"
-  ],
+  [1, "does not count a peek as use", life, "      tokens.use(entry)\n", "", "TokenCache.keys"],
+  [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
+  [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],
   [
     2,
@@ -96,7 +89,7 @@ const rows: ReadonlyArray<Row> = [
     2,
     "waits for ever for a lost request",
     flight,
-    "options.now() < flight.lostAt ? flight : undefined",
+    "now() < flight.lostAt ? flight : undefined",
     "flight.lostAt > 0 ? flight : undefined",
     "TokenCache.singleFlight"
   ],
@@ -155,8 +148,8 @@ const rows: ReadonlyArray<Row> = [
     3,
     "renews in the background in inline mode",
     life,
-    'if (options.renewal === "inline")',
-    'if (options.name === "x")',
+    'if (options.renewal === "background")',
+    'if (options.name !== "x")',
     "TokenCache.phases"
   ],
   [
@@ -257,12 +250,12 @@ const rows: ReadonlyArray<Row> = [
     6,
     "doubles the pause for requests that were on their way",
     backoff,
-    "startedAt < before.from ? 1 : 2",
+    "startedAt <= before.from ? 1 : 2",
     "2",
     "backoff",
     "TokenCache.backoff"
   ],
-  [6, "does not double the pause", backoff, "startedAt < before.from ? 1 : 2", "1", "backoff", "TokenCache.backoff"],
+  [6, "does not double the pause", backoff, "startedAt <= before.from ? 1 : 2", "1", "backoff", "TokenCache.backoff"],
   [6, "ignores stated waits", backoff, "Math.max(length, stated)", "length", "backoff", "TokenCache.backoff"],
   [6, "holds a stated wait for its key only", backoff, "isStated ||\n", "", "backoff", "TokenCache.backoff"],
   [
@@ -278,8 +271,8 @@ const rows: ReadonlyArray<Row> = [
     6,
     "holds every failure for all keys",
     backoff,
-    "if (!concernsEveryKey(error, isStated)) remember(key, pause)",
-    "if (pauses.size > 1e9) remember(key, pause)",
+    "const isOfAll = concernsEveryKey(error, stated > 0)",
+    "const isOfAll = true",
     "backoff",
     "TokenCache.backoff"
   ],
@@ -289,10 +282,28 @@ const rows: ReadonlyArray<Row> = [
     6,
     "goes on with the pause after a success",
     backoff,
-    "pauses.delete(key)\n      pauseOfAll = undefined",
+    "pauses.delete(key)\n      if (pauseOfAll !== undefined && pauseOfAll.from < startedAt) pauseOfAll = undefined",
     "",
     "backoff",
     "TokenCache.backoff"
+  ],
+  [
+    6,
+    "ends a pause with the success of an older request",
+    backoff,
+    "pauseOfAll.from < startedAt",
+    "true",
+    "backoff",
+    "TokenCache.backoff"
+  ],
+  [6, "lets a shorter pause hide a longer one", backoff, "Math.max(until, replaced?.until ?? 0)", "until", "backoff"],
+  [
+    6,
+    "lets refresh pass a pause behind a longer one",
+    backoff,
+    "now < pause.until && blocks(pause)",
+    "now < pause.until",
+    "backoff"
   ],
   [
     6,
@@ -331,8 +342,8 @@ const rows: ReadonlyArray<Row> = [
     6,
     "lets refresh pass a stated wait",
     life,
-    "pause.isStated || monotonic() - pause.from < insistAfter",
-    "monotonic() - pause.from < insistAfter",
+    "at < statedUntil || at - from < insistAfter",
+    "at - from < insistAfter",
     "TokenCache.backoff"
   ],
   [
@@ -347,7 +358,7 @@ const rows: ReadonlyArray<Row> = [
     6,
     "waits for a short pause that nobody stated",
     life,
-    "pause.isStated && pause.until - at <= maxRetryAfter",
+    "pause.until <= pause.statedUntil && pause.until - at <= maxRetryAfter",
     "pause.until - at <= maxRetryAfter",
     "TokenCache.backoff"
   ],
@@ -376,6 +387,7 @@ const rows: ReadonlyArray<Row> = [
     "!flights.isClosed()",
     "TokenCache.span"
   ],
+  [7, "reads a backend that asked to wait", acquire, "now() < throttled.until", "false", "TokenCache.credentials"],
   [
     7,
     "does not try the secret that was read again",
@@ -495,7 +507,7 @@ const rows: ReadonlyArray<Row> = [
     9,
     "sends the token request with the fetch options of the program",
     acquire,
-    "Effect.provideService(FetchHttpClient.RequestInit, options.requestInit),",
+    "Effect.updateContext(options.withOwnTransport),",
     "",
     "TokenCache.tenants",
     "TokenCache.foreign"

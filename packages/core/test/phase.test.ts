@@ -55,9 +55,9 @@ describe("borders", () => {
     assert.deepStrictEqual(borders(life, defaults, 0), expected)
   })
 
-  it("returns borders within the life when the margins are larger than the life", () => {
+  it("keeps a token fresh for a tenth of its life when the margins are larger than the life", () => {
     const margins: Margins = { soft: { ofLife: 3, atMost: 1e9 }, hard: { ofLife: 2, atMost: 1e9 }, jitter: 1 }
-    assert.deepStrictEqual(borders(10_000, margins, 0.5), { due: 0, late: 0, over: 5_000 })
+    assert.deepStrictEqual(borders(10_000, margins, 0.5), { due: 1_000, late: 1_000, over: 5_000 })
   })
 
   it("returns a due border that is not after the late border when the soft margin is smaller than the hard one", () => {

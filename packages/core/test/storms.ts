@@ -117,7 +117,7 @@ const countOf = (moments: ReadonlyArray<number>): Count => {
 const latency = "40 millis"
 
 /** Counts what 100 callers of `get`, or of `refresh`, cause in three minutes. */
-export const count = Effect.fnUntraced(function* (kind: Kind, method: "get" | "refresh") {
+const count = Effect.fnUntraced(function* (kind: Kind, method: "get" | "refresh") {
   const requests: Array<number> = []
   const reads: Array<number> = []
   const noted = <A, E>(moments: Array<number>, effect: Effect.Effect<A, E>) =>

@@ -17,6 +17,23 @@
  *
  * This is the identity of the program at Azure, not the client id and secret that the program reads from the vault.
  *
+ * **Example** (Choosing an identity by variables)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { KeyVaultCredential } from "@effect-itwin/provider-azure-keyvault"
+ * import { ConfigProvider, Effect } from "effect"
+ *
+ * const variables = { ITWIN_KEY_VAULT_CREDENTIAL: "managed-identity" }
+ *
+ * it.effect("returns the identity that the variable names", () =>
+ *   Effect.gen(function* () {
+ *     const credential = yield* KeyVaultCredential.config.parse(ConfigProvider.fromUnknown(variables))
+ *     assert.strictEqual(credential._tag, "ManagedIdentity")
+ *   })
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Config from "effect/Config"

@@ -9,6 +9,37 @@
  * With `trustAnyChallenge`, the server at `vaultUrl` chooses which token is sent to it. Never provide a transport in a
  * program that has a real credential.
  *
+ * **Example** (Reading from a fake vault)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { SecretProvider } from "@effect-itwin/core"
+ * import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
+ * import * as TestTransport from "@effect-itwin/provider-azure-keyvault/TestTransport"
+ * import { FakeKeyVault } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * const Transport = Layer.unwrap(
+ *   Effect.map(FakeKeyVault.FakeKeyVault, ({ httpClient }) => TestTransport.layer({ httpClient }))
+ * )
+ *
+ * it.effect("fails when the fake vault has no such secret", () =>
+ *   Effect.gen(function* () {
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     const error = yield* Effect.flip(provider.credentials)
+ *     assert.strictEqual(error.reason._tag, "NotFound")
+ *   }).pipe(
+ *     Effect.provide(
+ *       KeyVaultSecretProvider.layer({
+ *         vaultUrl: "https://fake-vault.vault.azure.net",
+ *         json: "itwin",
+ *         credential: KeyVaultCredential.managedIdentity()
+ *       }).pipe(Layer.provide(Transport), Layer.provide(FakeKeyVault.layerTest()))
+ *     )
+ *   )
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import type { SecretClientOptions } from "@azure/keyvault-secrets"

@@ -3,7 +3,7 @@ import { SecretProvider, type SecretProviderError } from "@effect-itwin/core"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import * as TestTransport from "@effect-itwin/provider-azure-keyvault/TestTransport"
 import { FakeKeyVault, Fault } from "@effect-itwin/testing"
-import { Duration, Effect, Exit, Fiber, Layer, Logger, Redacted, References } from "effect"
+import { Duration, Effect, Fiber, Layer, Logger, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
 
 export const secret = "fake-secret-a+b/c="
@@ -81,9 +81,6 @@ export const logged = () => {
     layer: Layer.mergeAll(Logger.layer([logger]), Layer.succeed(References.MinimumLogLevel, "All"))
   }
 }
-
-export const failureOf = <A>(exit: Exit.Exit<A, SecretProviderError.SecretProviderError>) =>
-  Exit.isFailure(exit) ? Exit.findErrorOption(exit) : undefined
 
 /** Returns the error of a read that must fail, in virtual time. */
 export const failing = whileTimePasses(Effect.flip(read))

@@ -12,6 +12,28 @@
  * client id or a client secret (see `ClientCredentials`), the reason is `InvalidSecret`. Errors name the variables,
  * never a value. This includes paths, because a secret may be in the wrong variable.
  *
+ * **Example** (Reading variables)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { SecretProvider } from "@effect-itwin/core"
+ * import { EnvSecretProvider } from "@effect-itwin/provider-env"
+ * import { ConfigProvider, Effect, Layer } from "effect"
+ *
+ * const variables = { ITWIN_CLIENT_ID: "service-abc", ITWIN_CLIENT_SECRET: "fake-secret-a+b/c=" }
+ *
+ * it.effect("returns the credentials that the variables hold", () =>
+ *   Effect.gen(function* () {
+ *     const provider = yield* SecretProvider.SecretProvider
+ *     assert.strictEqual((yield* provider.credentials).clientId, "service-abc")
+ *   }).pipe(
+ *     Effect.provide(
+ *       EnvSecretProvider.layer.pipe(Layer.provide(ConfigProvider.layer(ConfigProvider.fromUnknown(variables))))
+ *     )
+ *   )
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import { ClientCredentials, clientIdFromText, clientSecretFromText } from "@effect-itwin/core/ClientCredentials"

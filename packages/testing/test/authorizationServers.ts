@@ -41,7 +41,7 @@ export const fake: Layer.Layer<AuthorizationServer, unknown> = Layer.effectConte
 ).pipe(Layer.provide(FakeImsServer.layer()))
 
 /** Every character that a secret may have (RFC 6749 appendix A.2) and that an encoding could harm. */
-export const awkwardSecret = "fake-secret-a+b/c=&d%e%20f g:h'()*!~\"<\\>#?;,"
+const awkwardSecret = "fake-secret-a+b/c=&d%e%20f g:h'()*!~\"<\\>#?;,"
 
 const signingKey = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" })
 

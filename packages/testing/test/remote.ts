@@ -9,7 +9,7 @@ const encodeSteps = Schema.encodeEffect(Schema.toCodecJson(Schema.Array(Fault.St
 
 const notThere = Effect.die("The admin API has no such control")
 
-export const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
+const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
   const admin = (route: string, json?: unknown) => call(facts.url, route, json === undefined ? {} : { json })
   /** An answer that is no success is a mistake of the test. */
   const did = (route: string, json?: unknown) =>

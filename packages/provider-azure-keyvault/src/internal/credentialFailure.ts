@@ -68,6 +68,10 @@ const refusals: Readonly<Record<string, string>> = {
   AADSTS500011: "The tenant does not know Key Vault. Check that the tenant and the cloud are right."
 }
 
+/** Codes with which Entra ID reports its own failure, not that of the credential. */
+const outages = new Set(["AADSTS90006", "AADSTS90012", "AADSTS90024", "AADSTS90033", "AADSTS90036"])
+const throttles = new Set(["AADSTS50196", "AADSTS90055"])
+
 const settings = new Set(["AADSTS700016", "AADSTS90002", "AADSTS500011"])
 
 const rejectedByEntra = (about: { provider: string; secretName: string }, code: string): Reason => {
@@ -129,6 +133,13 @@ export const credentialFailure = (subject: Subject, error: unknown, exchanges: R
     return unavailable(`${unreachable(kind, atMetadata)}${exchange.code === undefined ? "" : ` (${exchange.code})`}`)
   }
   const code = exchange?.code ?? codeOf(/\bAADSTS\d{4,8}\b/, chain.map(messageOf).join("\n"))
+  if (code !== undefined && outages.has(code)) return unavailable(`Entra ID failed for now. (${code})`)
+  if (code !== undefined && throttles.has(code)) {
+    return new SecretProviderError.Throttled({
+      ...about,
+      advice: `Entra ID limits the rate of token requests. (${code})`
+    })
+  }
   if (code !== undefined) return rejectedByEntra(about, code)
   if (chain.some((error) => /additionallyAllowedTenants/i.test(messageOf(error)))) {
     return new SecretProviderError.Misconfigured({ ...about, advice: wrongTenant })

@@ -70,9 +70,11 @@ const timedOut = ({ stage, subject: { host, kind, named } }: Attempt, limit: Dur
 /** Takes the secret from a response. The SDK does not check the types of what the vault returned. */
 const foundIn = (answer: { readonly value?: unknown; readonly properties: SecretProperties }): Found => {
   const { version, expiresOn } = answer.properties
+  const value = String(answer.value)
   return {
-    value: Redacted.make(String(answer.value)),
-    version,
+    value: Redacted.make(value),
+    // The version is shown, so it must have the form that a vault uses: 32 hexadecimal digits.
+    version: /^[\da-f]{32}$/i.test(version ?? "") && version !== value ? version : undefined,
     // An invalid date must not make a valid secret unusable.
     expiresAt: expiresOn instanceof Date ? Option.getOrUndefined(DateTime.make(expiresOn)) : undefined
   }

@@ -2,6 +2,7 @@
 // foreign error, because it contains the request with the secret.
 import * as Predicate from "effect/Predicate"
 import * as TokenError from "../../TokenError.ts"
+import { makeServerText } from "../shown/serverText.ts"
 
 const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
   [/^(ENOTFOUND|EAI_.*|EDNS.*|ENODATA)$/, "dns"],
@@ -13,6 +14,9 @@ const kinds: ReadonlyArray<readonly [RegExp, TokenError.TransportKind]> = [
     "reset"
   ]
 ]
+
+/** Foreign code may put anything into a code, so only what looks like words is shown. */
+const ordinary = makeServerText([])
 
 /**
  * Returns the first code in the chain of causes. Runtimes wrap the error that has the code one to three levels deep.
@@ -29,8 +33,8 @@ export const codeOf = (error: unknown, depth = 0): string | undefined => {
   if (inner !== undefined) return inner
   return Predicate.hasProperty(error, "code") &&
     Predicate.isString(error.code) &&
-    /^[A-Za-z][A-Za-z0-9_]{1,63}$/.test(error.code)
-    ? error.code
+    /^[A-Za-z][A-Za-z_]{1,63}$/.test(error.code)
+    ? ordinary.showComplete(error.code)
     : undefined
 }
 

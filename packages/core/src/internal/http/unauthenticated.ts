@@ -105,6 +105,16 @@ export const capped = (response: Response): Effect.Effect<Response, HttpClientEr
     ? Effect.map(readText(response), ({ text }) => response.withBody(text))
     : Effect.succeed(response)
 
+/** Fails when it is run a second time, because the rest of a body that was read in part looks like an empty body. */
+const once = (body: () => Body, onAgain: () => HttpClientError.HttpClientError): Body => {
+  let isBegun = false
+  return Stream.suspend(() => {
+    if (isBegun) return Stream.fail(onAgain())
+    isBegun = true
+    return body()
+  })
+}
+
 /**
  * Wraps a response so that it belongs to the caller's request. The time limit applies to each silence within its body.
  * What could contain the token is in private fields, which `inspect` does not show.
@@ -133,7 +143,14 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
     this.remoteAddress = original.remoteAddress
     this.#original = original
     this.#exchange = exchange
-    this.#stream = body ?? this.#limited(Stream.suspend(() => original.stream))
+    this.#stream =
+      body ??
+      this.#limited(
+        once(
+          () => original.stream,
+          () => this.#unreadable()
+        )
+      )
     this.#bytes = Stream.mkArrayBuffer(this.#stream).pipe(
       Effect.catchIf(
         (error) => error.reason._tag === "EmptyBodyError",
@@ -184,6 +201,11 @@ export class Answer extends Inspectable.Class implements HttpClientResponse.Http
   pipe() {
     // biome-ignore lint/complexity/noArguments: what Effect's `pipe` takes
     return pipeArguments(this, arguments)
+  }
+
+  #unreadable() {
+    const description = descriptions.DecodeError
+    return failure(new HttpClientError.DecodeError({ request: this.request, response: this, description }))
   }
 
   #limited(body: Body): Body {

@@ -3,10 +3,11 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as FetchHttpClient from "effect/http/FetchHttpClient"
-import type * as HttpClient from "effect/http/HttpClient"
+import * as HttpClient from "effect/http/HttpClient"
+import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import type { ClientCredentials } from "../../ClientCredentials.ts"
+import * as Schema from "effect/Schema"
+import { ClientCredentials } from "../../ClientCredentials.ts"
 import * as Environment from "../../Environment.ts"
 import { RetryPolicy } from "../../RetryPolicy.ts"
 import type { Scopes } from "../../Scopes.ts"
@@ -16,8 +17,10 @@ import * as TokenError from "../../TokenError.ts"
 import * as TokenRequest from "../../TokenRequest.ts"
 import { detached } from "../detached.ts"
 import { BeforeAttempt } from "../http/beforeAttempt.ts"
+import type { Pin } from "../http/pinTransport.ts"
 import { defectOf } from "../shown/defect.ts"
 import { formatDuration } from "../shown/formatDuration.ts"
+import { longestStated } from "./backoff.ts"
 import type { Acquired, Attempt } from "./tokenLife.ts"
 
 export interface Options {
@@ -28,14 +31,17 @@ export interface Options {
   readonly lastKnownGood: number
   /** Milliseconds of a clock that is never set back. */
   readonly now: () => number
+  readonly client: HttpClient.HttpClient
   /** For requests to IMS only: the provider may use an HTTP client too. */
-  readonly requestInit: globalThis.RequestInit
+  readonly withOwnTransport: Pin
 }
 
 const isSameSecret = (self: ClientCredentials, that: ClientCredentials): boolean =>
   self.clientId === that.clientId && Redacted.value(self.clientSecret) === Redacted.value(that.clientSecret)
 
 const fields = { provider: "SecretProvider", secretName: "the credentials of the app" }
+
+const isCredentials: (value: unknown) => value is ClientCredentials = Schema.is(ClientCredentials)
 
 const checkBackend = "Check the status of its backend, and the network path to it."
 
@@ -48,11 +54,15 @@ const isOutage = ({ reason }: SecretProviderError.SecretProviderError): boolean 
 
 export const makeAcquireToken = (
   options: Options
-): ((scopes: Scopes, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError, HttpClient.HttpClient>) => {
+): ((scopes: Scopes, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError>) => {
   const { environment, now, policy, provider } = options
   const endpoint = environment.tokenEndpoint
   /** The credentials read last, unless the backend or IMS rejected them since. */
   let known: { readonly credentials: ClientCredentials; readonly readAt: number } | undefined
+  /**
+   * The wait that the backend asked for. Until it has passed, the backend is not read, and its error is returned again.
+   */
+  let throttled: { readonly error: SecretProviderError.SecretProviderError; readonly until: number } | undefined
   /** Counts calls of `forget`, so that a slow read that began earlier does not restore the credentials. */
   let forgotten = 0
   /** The credentials with which the last token was requested. */
@@ -65,16 +75,20 @@ export const makeAcquireToken = (
 
   const read = (attempt: Attempt) =>
     Effect.suspend(() => {
+      if (throttled !== undefined && now() < throttled.until) return Effect.fail(throttled.error)
       // Leaves time for the token request.
       const limit = Duration.times(attempt.timeLeft(), 2 / 3)
       const generation = forgotten
       return detached(provider.credentials).pipe(
-        Effect.catchCause((cause) =>
-          Cause.hasFails(cause)
-            ? Effect.failCause(cause)
-            : // The defect of the provider may contain the secret.
-              Effect.fail(providerError(new SecretProviderError.Defect({ ...fields, ...defectOf(cause) })))
-        ),
+        Effect.filterOrElse(isCredentials, () => Effect.die(new TypeError())),
+        // The defect of the provider may contain the secret. At run time, the provider may also fail with another
+        // value.
+        Effect.catchCause((cause) => {
+          const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+          if (SecretProviderError.isSecretProviderError(error) && !Cause.hasDies(cause)) return Effect.fail(error)
+          const defect = defectOf(Option.isSome(Cause.findErrorOption(cause)) ? Cause.die(error) : cause)
+          return Effect.fail(providerError(new SecretProviderError.Defect({ ...fields, ...defect })))
+        }),
         Effect.timeoutOrElse({
           duration: limit,
           orElse: () => {
@@ -83,7 +97,13 @@ export const makeAcquireToken = (
           }
         }),
         // A disabled secret is a kill switch: the last good credentials are not used, not even in a later outage.
-        Effect.tapError((error) => Effect.sync(() => (isOutage(error) ? undefined : forget()))),
+        Effect.tapError((error) =>
+          Effect.sync(() => {
+            if (!isOutage(error)) forget()
+            if (error.retryAfter === undefined) return
+            throttled = { error, until: now() + Math.min(Duration.toMillis(error.retryAfter), longestStated) }
+          })
+        ),
         Effect.tap((credentials) => {
           if (generation === forgotten) known = { credentials, readAt: now() }
           return attempt.useClient(credentials.clientId)
@@ -112,7 +132,8 @@ export const makeAcquireToken = (
     const { isProbe } = attempt
     const limits = { ...policy, attempts: isProbe ? 1 : policy.attempts, totalTimeout: attempt.timeLeft() }
     return TokenRequest.send({ credentials, scopes }).pipe(
-      Effect.provideService(FetchHttpClient.RequestInit, options.requestInit),
+      Effect.provideService(HttpClient.HttpClient, options.client),
+      Effect.updateContext(options.withOwnTransport),
       Effect.provideService(Environment.Environment, environment),
       Effect.provideService(RetryPolicy, limits),
       Effect.provideService(BeforeAttempt, beforeAttempt),
@@ -124,7 +145,8 @@ export const makeAcquireToken = (
   }
 
   const rejected = (error: TokenError.TokenError, credentials: ClientCredentials): TokenError.TokenError => {
-    forget()
+    // Newer credentials, which another request read meanwhile, may be valid.
+    if (known !== undefined && isSameSecret(known.credentials, credentials)) forget()
     if (error.reason._tag !== "InvalidClient" || worked === undefined || !isSameSecret(worked, credentials))
       return error
     const reason = new TokenError.InvalidClient({ description: error.reason.description, workedBefore: true })

@@ -9,8 +9,10 @@ import * as TokenError from "../../TokenError.ts"
 const firstPause = 1_000
 const longestIfPassing = 10_000
 const longestIfLasting = 60_000
-const longestStated = 15 * 60_000
+/** The longest wait that is respected if a server asks for it, in milliseconds. */
+export const longestStated = 15 * 60_000
 const jitter = 0.2
+const forgetAfter = 60_000
 
 export interface Pause {
   /** The failure that caused the pause. */
@@ -19,8 +21,8 @@ export interface Pause {
   readonly length: number
   readonly from: number
   readonly until: number
-  /** Whether IMS or the secret backend asked for the wait. */
-  readonly isStated: boolean
+  /** The end of a wait that IMS or the secret backend asked for; 0 if neither asked. */
+  readonly statedUntil: number
 }
 
 export interface Failed {
@@ -38,9 +40,9 @@ export interface Backoff<K> {
   readonly succeeded: (key: K, startedAt: number) => void
   /** The pause after the last failure since the last success, even if it has ended. */
   readonly last: (key: K) => Pause | undefined
-  /** The pause that holds. If two hold, the one that ends later. */
-  readonly holding: (key: K, now: number) => Pause | undefined
-  /** The keys that failed since their last success. */
+  /** The pause that holds and blocks. If two do, the one that ends later. */
+  readonly holding: (key: K, now: number, blocks?: (pause: Pause) => boolean) => Pause | undefined
+  /** The keys with an own failure since their last success. */
   readonly keys: () => ReadonlyArray<K>
 }
 
@@ -58,8 +60,10 @@ const concernsEveryKey = ({ reason }: TokenError.TokenError, isStated: boolean):
 export const replay = ({ error, until }: Pause, now: number): TokenError.TokenError =>
   new TokenError.TokenError({ ...error, nextAttemptIn: Duration.millis(Math.ceil(until - now)) })
 
-/** `capacity`: the number of keys that are remembered. `replays: false`: a pause that no server stated lasts 1 s. */
-export const makeBackoff = <K>(options: { readonly capacity: number; readonly replays: boolean }): Backoff<K> => {
+const always = (): boolean => true
+
+/** `replays: false`: a pause that no server stated lasts 1 s. */
+export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<K> => {
   const pauses = new Map<K, Pause>()
   let pauseOfAll: Pause | undefined
 
@@ -69,38 +73,51 @@ export const makeBackoff = <K>(options: { readonly capacity: number; readonly re
     return pause.from > pauseOfAll.from ? pause : pauseOfAll
   }
 
-  const remember = (key: K, pause: Pause) => {
-    pauses.delete(key)
-    pauses.set(key, pause)
-    const [oldest] = pauses.keys()
-    if (pauses.size > options.capacity && oldest !== undefined) pauses.delete(oldest)
+  /** Forgets pauses that ended a minute ago, so that keys that are not used any more do not fill the memory. */
+  const forgetOld = (now: number) => {
+    for (const [key, { until }] of pauses) {
+      if (now < until + forgetAfter) return
+      pauses.delete(key)
+    }
   }
 
   return {
     failed: (key, { error, now, random, startedAt }) => {
       const stated = Math.min(Duration.toMillis(error.retryAfter ?? Duration.zero), longestStated)
-      const isStated = stated > 0
       const longest = options.replays ? (mayPass(error) ? longestIfPassing : longestIfLasting) : firstPause
       const before = last(key)
       // A request that was in progress when the pause began says nothing new.
       const growth = before !== undefined && startedAt <= before.from ? 1 : 2
       const length = before === undefined ? firstPause : Math.min(before.length * growth, longest)
       const until = now + Math.max(length, stated) * (1 + jitter * random)
-      const pause = { error, length, from: now, until, isStated }
-      if (!concernsEveryKey(error, isStated)) remember(key, pause)
-      // Requests for several keys may fail at the same time. Keep the pause that ends last.
-      else if (pauseOfAll === undefined || pauseOfAll.until <= until || pauseOfAll.until <= now) pauseOfAll = pause
+      const isOfAll = concernsEveryKey(error, stated > 0)
+      // An earlier stated wait still holds.
+      const replaced = isOfAll ? pauseOfAll : pauses.get(key)
+      const pause: Pause = {
+        error,
+        length,
+        from: now,
+        until: Math.max(until, replaced?.until ?? 0),
+        statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0)
+      }
+      if (isOfAll) pauseOfAll = pause
+      else {
+        pauses.delete(key)
+        pauses.set(key, pause)
+        forgetOld(now)
+      }
     },
     succeeded: (key, startedAt) => {
       pauses.delete(key)
       if (pauseOfAll !== undefined && pauseOfAll.from < startedAt) pauseOfAll = undefined
     },
     last,
-    holding: (key, now) => {
+    holding: (key, now, blocks = always) => {
+      const isHeld = (pause: Pause | undefined): pause is Pause =>
+        pause !== undefined && now < pause.until && blocks(pause)
       const pause = pauses.get(key)
-      const held = pause !== undefined && now < pause.until ? pause : undefined
-      if (pauseOfAll === undefined || now >= pauseOfAll.until) return held
-      return held !== undefined && held.until > pauseOfAll.until ? held : pauseOfAll
+      if (!isHeld(pauseOfAll)) return isHeld(pause) ? pause : undefined
+      return isHeld(pause) && pause.until > pauseOfAll.until ? pause : pauseOfAll
     },
     keys: () => [...pauses.keys()]
   }

@@ -27,7 +27,7 @@ export const defaults: Margins = {
 
 export type Phase = "fresh" | "due" | "late" | "over"
 
-/** The ages in milliseconds at which the phases begin; 0 ≤ due ≤ late ≤ over ≤ life. */
+/** The ages in milliseconds at which the phases begin; a tenth of the life ≤ due ≤ late ≤ over ≤ life. */
 export interface Borders {
   readonly due: number
   readonly late: number
@@ -37,12 +37,16 @@ export interface Borders {
 
 const travelTime = 5_000
 
+/** The part of the life in which a token is fresh, whatever the margins are. Otherwise each call would renew it. */
+const freshPart = 0.1
+
 /** `life` in milliseconds; `random` is in [0, 1). */
 export const borders = (life: number, { soft, hard, jitter }: Margins, random: number): Borders => {
   const before = ({ atMost, ofLife }: Margin) => life - Math.min(atMost, life * ofLife)
-  const late = Math.max(0, before(hard))
+  const earliest = freshPart * life
+  const late = Math.max(earliest, before(hard))
   const due = before(soft) - random * jitter * life
-  return { due: Math.min(late, Math.max(0, due)), late, over: Math.max(late, life - travelTime) }
+  return { due: Math.min(late, Math.max(earliest, due)), late, over: Math.max(late, life - travelTime) }
 }
 
 /** Both clocks in milliseconds. The wall clock can be set; the monotonic clock may stop while a machine sleeps. */

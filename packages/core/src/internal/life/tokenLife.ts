@@ -72,6 +72,12 @@ export interface TokenLife<K> {
 const secondsLeft = (entry: Entry, at: Instant): number =>
   (Duration.toMillis(entry.token.life) - ageOf(entry, at)) / 1000
 
+/** The program's generator may throw or return anything. A failure must be followed by a pause nevertheless. */
+const safeRandom = Effect.map(
+  Effect.catchCause(Random.next, () => Effect.succeed(0)),
+  (random) => (random >= 0 && random < 1 ? random : 0)
+)
+
 /** The failure for a token that has expired, or nearly so, when it arrives. */
 const stillborn = new TokenError.InvalidResponse({ detail: "the token had expired when the response arrived" })
 
@@ -95,7 +101,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   const monotonic = () => monotonicMillis(clock)
   const now = (): Instant => ({ wall: clock.currentTimeMillisUnsafe(), monotonic: monotonic() })
   const tokens = makeTokens<K>(maxKeys)
-  const backoff = makeBackoff<K>({ capacity: maxKeys, replays: options.replayFailures })
+  const backoff = makeBackoff<K>({ replays: options.replayFailures })
   const telemetry = makeTelemetry(options.name)
   const { counts } = telemetry
   let currentClient: string | undefined
@@ -109,7 +115,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   }
 
   const isShort = (pause: Pause, at: number, deadline: number): boolean =>
-    pause.isStated && pause.until - at <= maxRetryAfter && pause.until < deadline
+    pause.until <= pause.statedUntil && pause.until - at <= maxRetryAfter && pause.until < deadline
 
   /** Waits for the end of a short pause that the server stated. Fails with the error of any other pause. */
   const pass = (
@@ -119,8 +125,8 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   ): Effect.Effect<void, TokenError.TokenError> =>
     Effect.suspend(() => {
       const at = monotonic()
-      const pause = backoff.holding(key, at)
-      if (pause === undefined || !blocks(pause)) return Effect.void
+      const pause = backoff.holding(key, at, blocks)
+      if (pause === undefined) return Effect.void
       return isShort(pause, at, deadline)
         ? // Check again, because another failure may have begun a new pause meanwhile.
           Effect.andThen(Effect.sleep(Duration.millis(Math.ceil(pause.until - at))), pass(key, deadline, blocks))
@@ -129,8 +135,10 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
 
   const blocksFor =
     ({ isInsistent }: Asked) =>
-    (pause: Pause): boolean =>
-      !isInsistent || pause.isStated || monotonic() - pause.from < insistAfter
+    ({ from, statedUntil }: Pause): boolean => {
+      const at = monotonic()
+      return !isInsistent || at < statedUntil || at - from < insistAfter
+    }
 
   const useClient = (clientId: string) =>
     Effect.suspend(() => {
@@ -163,7 +171,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   const succeeded = (key: K, { bornAt, token }: Acquired, startedAt: number, random: number) => {
     const at = now()
     const hasRecovered = backoff.last(key) !== undefined
-    const entry = makeEntry(token, bornAt, at, options.margins, random)
+    const entry = makeEntry(token, bornAt, options.margins, random)
     const seconds = { took: (at.monotonic - startedAt) / 1000, left: secondsLeft(entry, at) }
     if (look(entry, at) === "over") {
       // The waiting callers get the token, but it is not kept. The pause prevents one request for each later caller.
@@ -201,7 +209,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       yield* pass(key, deadline, blocksFor(asked))
       const startedAt = monotonic()
       const exit = yield* Effect.exit(acquire(key, deadline, startedAt))
-      const random = yield* Random.next
+      const random = yield* safeRandom
       const told = Exit.isSuccess(exit)
         ? succeeded(key, exit.value, startedAt, random)
         : Effect.flatMap(Effect.flip(exit), (error) => failed(key, error, startedAt, random, asked.isAwaited))
@@ -218,8 +226,8 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     Effect.suspend(() => {
       if (flights.isInProgress(key) || flights.isClosed()) return flights.join(key, asked)
       const at = monotonic()
-      const pause = backoff.holding(key, at)
-      return pause === undefined || !blocksFor(asked)(pause) || isShort(pause, at, at + totalTimeout)
+      const pause = backoff.holding(key, at, blocksFor(asked))
+      return pause === undefined || isShort(pause, at, at + totalTimeout)
         ? flights.join(key, asked)
         : Effect.fail(replay(pause, at))
     })
@@ -240,7 +248,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     const isKnownFresh = wall < entry.freshUntil && wall >= entry.freshFrom
     const phase = isKnownFresh ? "fresh" : look(entry, { wall, monotonic: monotonic() })
     if (phase === "over") return miss(key)
-    entry.lastUsed = wall
+    tokens.use(entry)
     if (phase === "fresh") {
       counts.hit++
       return entry.succeed
@@ -300,7 +308,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       const entry = tokens.get(key)
       const at = now()
       if (entry === undefined || look(entry, at) !== "fresh") return undefined
-      entry.lastUsed = at.wall
+      tokens.use(entry)
       return entry.token
     },
     isReady: (key) =>

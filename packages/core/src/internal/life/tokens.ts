@@ -8,8 +8,8 @@ export interface Entry extends Born, Borders {
   readonly token: AccessToken
   /** Built once, so that a hit allocates nothing. */
   readonly succeed: Effect.Effect<AccessToken>
-  /** On the wall clock, in milliseconds. */
-  lastUsed: number
+  /** The number of the last use of this token. */
+  lastUse: number
   /** Between these times of the wall clock the token is known to be fresh, so the monotonic clock is not read. */
   freshFrom: number
   freshUntil: number
@@ -19,20 +19,14 @@ export interface Entry extends Born, Borders {
 const lookMillis = 1_000
 
 /** `bornAt`: when the token's life began on the monotonic clock. `random` is in [0, 1). */
-export const makeEntry = (
-  token: AccessToken,
-  bornAt: number,
-  now: Instant,
-  margins: Margins,
-  random: number
-): Entry => {
+export const makeEntry = (token: AccessToken, bornAt: number, margins: Margins, random: number): Entry => {
   const wall = token.issuedAt.epochMilliseconds
   return {
     token,
     succeed: Effect.succeed(token),
     issuedAt: { wall, monotonic: bornAt },
     ...borders(token.expiresAt.epochMilliseconds - wall, margins, random),
-    lastUsed: now.wall,
+    lastUse: 0,
     freshFrom: wall,
     freshUntil: wall
   }
@@ -55,6 +49,8 @@ export const isSame = (self: AccessToken, that: AccessToken): boolean =>
 export interface Tokens<K> {
   readonly get: (key: K) => Entry | undefined
   readonly put: (key: K, entry: Entry) => void
+  /** Records a use of the token. */
+  readonly use: (entry: Entry) => void
   readonly drop: (key: K) => void
   readonly clear: () => void
   readonly keys: () => Iterable<K>
@@ -62,20 +58,27 @@ export interface Tokens<K> {
 
 export const makeTokens = <K>(capacity: number): Tokens<K> => {
   const entries = new Map<K, Entry>()
+  // Counts uses, because a clock can be set back.
+  let uses = 0
+  const use = (entry: Entry) => {
+    entry.lastUse = ++uses
+  }
   const evict = () => {
     let oldest: K | undefined
-    let lastUsed = Number.POSITIVE_INFINITY
+    let firstUse = Number.POSITIVE_INFINITY
     for (const [key, entry] of entries) {
-      if (entry.lastUsed < lastUsed) {
+      if (entry.lastUse < firstUse) {
         oldest = key
-        lastUsed = entry.lastUsed
+        firstUse = entry.lastUse
       }
     }
     if (oldest !== undefined) entries.delete(oldest)
   }
   return {
     get: (key) => entries.get(key),
+    use,
     put: (key, entry) => {
+      use(entry)
       entries.set(key, entry)
       if (entries.size > capacity) evict()
     },

@@ -4,6 +4,7 @@ import * as Cause from "effect/Cause"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { makeServerText } from "./serverText.ts"
 
 /** The part of a defect that an error keeps. */
 export const defectFields = {
@@ -20,9 +21,20 @@ interface DefectFields {
 
 const maxFrames = 5
 
-/** Matches `at fn (file:///path/file.js:1:2)` and `at file:///path/file.js:1:2`, but not code evaluated from text. */
+/**
+ * Matches `at fn (file:///path/file.js:1:2)` and `at file:///path/file.js:1:2`, but neither evaluated code nor URLs.
+ */
 const frame =
-  /^\s{1,8}at ((?:(?:async|new|get|set) )*(?:[\w$.<>[\]# ]{1,120} )?\(?(?:file:\/\/|node:)?[\w\-./@:+~]{1,300}:\d{1,7}:\d{1,7}\)?)$/
+  /^\s{1,8}at (?:((?:(?:async|new|get|set) )*[\w$.<>[\]# ]{1,120}) \()?((?:file:\/\/(?:\/[A-Z]:)?|node:)?[\w\-./@+~]{1,300}:\d{1,7}:\d{1,7})\)?$/
+
+/** A computed name may be anything, so only what looks like words is shown. */
+const ordinary = makeServerText([])
+
+const shownFrame = (line: string): string | undefined => {
+  const [found, name, place] = frame.exec(line) ?? []
+  if (found === undefined || place === undefined) return undefined
+  return name === undefined || ordinary.showComplete(name) === undefined ? place : `${name} (${place})`
+}
 
 const framesOf = (error: Error): ReadonlyArray<string> => {
   const { stack } = error
@@ -33,7 +45,7 @@ const framesOf = (error: Error): ReadonlyArray<string> => {
   if (at < 0) return []
   const frames: Array<string> = []
   for (const line of stack.slice(at + error.message.length, at + error.message.length + 20_000).split("\n")) {
-    const found = frame.exec(line)?.[1]
+    const found = shownFrame(line)
     if (found !== undefined && frames.length < maxFrames) frames.push(found)
   }
   return frames

@@ -1,0 +1,40 @@
+// A program that uses every package. scripts/check-packages.ts compiles it against the tarballs with each supported
+// TypeScript; nothing runs it.
+import { ITwin, ITwinHttpClient, type TokenError, Users } from "@effect-itwin/core"
+import * as TokenCache from "@effect-itwin/core/TokenCache"
+import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
+import { EnvSecretProvider } from "@effect-itwin/provider-env"
+import { FakeIms, FakeImsServer, FakeKeyVault } from "@effect-itwin/testing"
+import { Effect, Layer } from "effect"
+import { FetchHttpClient } from "effect/http"
+
+export const App = ITwin.layerWith({ renewal: "inline" }).pipe(
+  Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer])
+)
+
+export const Vault = KeyVaultSecretProvider.layer({
+  vaultUrl: "https://my-vault.vault.azure.net",
+  json: "itwin",
+  credential: KeyVaultCredential.managedIdentity()
+})
+
+export const Test = ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))
+export const Server = FakeImsServer.layer({ port: 0 })
+export const FakeVault = FakeKeyVault.layerTest()
+
+export const name = Users.me.pipe(
+  Effect.map((me): string | undefined => me.givenName),
+  Effect.catchReason("TokenError", "InvalidClient", (reason) => Effect.succeed(reason.message)),
+  Effect.provide(App)
+)
+
+export const isReady: Effect.Effect<boolean, never, TokenCache.TokenCache> = Effect.flatMap(
+  TokenCache.TokenCache,
+  (cache) => cache.isReady
+)
+
+export const status = Effect.gen(function* () {
+  const api = yield* ITwinHttpClient.ITwinHttpClient
+  const response = yield* api.get("/itwins")
+  return response.status
+}).pipe(Effect.catchTag("TokenError", (error: TokenError.TokenError) => Effect.succeed(error.status ?? 0)))
