@@ -4,7 +4,7 @@ import { NodeHttpClient } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Environment, ITwin, ITwinHttpClient, RetryPolicy, SecretProvider, TokenCache } from "@effect-itwin/core"
 import { Deferred, Duration, Effect, Fiber, Layer } from "effect"
-import { FetchHttpClient, HttpClientRequest } from "effect/http"
+import { FetchHttpClient, HttpClient, HttpClientRequest } from "effect/http"
 import { listen, token } from "./server.ts"
 import { credentials } from "./support.ts"
 
@@ -25,8 +25,20 @@ const layerFor = (
 
 const getToken = Effect.flatMap(TokenCache.TokenCache, (cache) => cache.get())
 
+/** A client that provides one of fetch's own services to itself, as for a proxy. */
+const providing = (provide: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
+  Layer.effect(
+    HttpClient.HttpClient,
+    Effect.map(HttpClient.HttpClient, (client) => HttpClient.transformResponse(client, provide))
+  ).pipe(Layer.provide(FetchHttpClient.layer))
+
 describe.each([
   ["fetch", FetchHttpClient.layer],
+  [
+    "fetch with options of its own",
+    providing(Effect.provideService(FetchHttpClient.RequestInit, { keepalive: false }))
+  ],
+  ["a fetch of its own", providing(Effect.provideService(FetchHttpClient.Fetch, (url, init) => fetch(url, init)))],
   ["undici", NodeHttpClient.layerUndici],
   ["node:http", NodeHttpClient.layerNodeHttp]
 ])("over %s", (_name, client) => {

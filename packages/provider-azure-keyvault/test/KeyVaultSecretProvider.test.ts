@@ -187,6 +187,18 @@ describe("KeyVaultSecretProvider: reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
+  it.effect("leaves out a version that is not one, which may be the secret", () =>
+    Effect.gen(function* () {
+      const vault = yield* FakeKeyVault.FakeKeyVault
+      yield* vault.setSecret(name, secret)
+      for (const version of [secret.replaceAll("/", ""), "words", "0".repeat(31)]) {
+        const id = `https://fake-vault.vault.azure.net/secrets/${name}/${encodeURIComponent(version)}`
+        yield* vault.script([Fault.always(Fault.fields({ id }))])
+        assert.isUndefined((yield* Effect.provide(read, provider())).version)
+      }
+    }).pipe(Effect.provide(fresh))
+  )
+
   it.effect("fails with Disabled and advice when the vault returns a secret that is not enabled", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault

@@ -60,6 +60,13 @@ describe("KeyVaultSecretProvider with a client secret", () => {
       "Unavailable",
       "Entra ID returned 503."
     ],
+    [
+      "says that it failed for now",
+      entraError(400, "temporarily_unavailable", 90033),
+      "Unavailable",
+      "Entra ID failed for now. (AADSTS90033)"
+    ],
+    ["says that it limits the rate", entraError(400, "invalid_request", 90055), "Throttled", "(AADSTS90055)"],
     ["returns 503 with Retry-After", Fault.rateLimit(2, 503), "Unavailable", "Entra ID returned 503."],
     ["resets the connection", Fault.reset, "Unavailable", "Entra ID did not respond"],
     ["does not respond", Fault.hang, "Unavailable", "Entra ID did not respond"],

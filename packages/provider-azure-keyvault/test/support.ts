@@ -1,3 +1,6 @@
+// Loaded before the first test: while a module loads, virtual time would pass.
+import "@azure/identity"
+import "@azure/keyvault-secrets"
 import { assert } from "@effect/vitest"
 import { SecretProvider, type SecretProviderError } from "@effect-itwin/core"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
