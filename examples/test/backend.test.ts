@@ -58,7 +58,7 @@ describe("the probes of examples/backend", () => {
   )
 
   it.effect.each([1, 7, 14, 21, 28, 35, 38, 40, 42, 44, 46])(
-    "stay ready through an outage of 12 minutes from minute %d on",
+    "stays ready during an outage of 12 minutes from minute %d on",
     (minute) =>
       Effect.gen(function* () {
         const fake = yield* FakeIms.FakeIms

@@ -20,7 +20,7 @@ const anchorsOf = (page: string) =>
   )
 
 describe("the guides", () => {
-  it.each(pages)("%s has no link that leads nowhere", (page) => {
+  it.each(pages)("finds the target of each link in %s", (page) => {
     for (const [, target = ""] of proseOf(page).matchAll(/\]\(([^)\s]+)\)/g)) {
       if (/^[a-z]+:/.test(target)) continue
       const [path = "", anchor] = target.split("#")
@@ -41,7 +41,7 @@ describe("the guides", () => {
     ["token", TokenError.TokenErrorReason],
     ["secret", SecretProviderError.SecretProviderErrorReason],
     ["api", ITwinApiError.ITwinApiErrorReason]
-  ] as const)("have a paragraph for every reason of a %s error", (prefix, union) => {
+  ] as const)("has a paragraph in docs/errors.md for every reason of a %s error", (prefix, union) => {
     const anchors = anchorsOf("docs/errors.md")
     for (const reason of union.members) assert.include(anchors, `${prefix}-${reason.name.toLowerCase()}`)
   })

@@ -34,7 +34,7 @@ describe("a defect", () => {
 
 describe("the code of a failed connection", () => {
   it.each(["ECONNRESET", "UND_ERR_SOCKET", "ERR_TLS_CERT_ALTNAME_INVALID", "ConnectionRefused", "EAI_AGAIN"])(
-    "is shown when it is %s",
+    "shows the code of a failed connection when it is %s",
     (code) => assert.strictEqual(codeOf(new Error("x", { cause: { code } })), code)
   )
 

@@ -187,7 +187,7 @@ describe("KeyVaultSecretProvider: reads", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("leaves out a version that is not one, which may be the secret", () =>
+  it.effect("returns no version when it is not 32 hexadecimal digits, because it may be the secret", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
