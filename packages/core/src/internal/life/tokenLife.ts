@@ -245,14 +245,20 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     const entry = tokens.get(key)
     if (entry === undefined) return miss(key)
     const wall = clock.currentTimeMillisUnsafe()
-    const isKnownFresh = wall < entry.freshUntil && wall >= entry.freshFrom
-    const phase = isKnownFresh ? "fresh" : look(entry, { wall, monotonic: monotonic() })
+    return wall < entry.freshUntil && wall >= entry.freshFrom ? hit(entry) : getSlowly(key, entry, wall)
+  }
+
+  const hit = (entry: Entry) => {
+    tokens.use(entry)
+    counts.hit++
+    return entry.succeed
+  }
+
+  const getSlowly = (key: K, entry: Entry, wall: number): Effect.Effect<AccessToken, TokenError.TokenError> => {
+    const phase = look(entry, { wall, monotonic: monotonic() })
+    if (phase === "fresh") return hit(entry)
     if (phase === "over") return miss(key)
     tokens.use(entry)
-    if (phase === "fresh") {
-      counts.hit++
-      return entry.succeed
-    }
     counts.stale++
     // During a pause, or another caller's request, a due token is returned from memory.
     if (phase === "due") {
