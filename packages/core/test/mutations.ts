@@ -417,8 +417,8 @@ const rows: ReadonlyArray<Row> = [
     7,
     "remembers credentials that the backend disabled",
     acquire,
-    "isOutage(error) ? undefined : forget()",
-    "undefined",
+    "if (!isOutage(error)) forget()",
+    "",
     "TokenCache.credentials"
   ],
   [
