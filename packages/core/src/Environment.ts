@@ -9,19 +9,19 @@
  * Both URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
  * `localhost`). {@link allowInsecureHttp} permits plain http elsewhere. It can be set in code only, not by a variable.
  *
- * **Example** (Using a proxy)
+ * **Example** (Using a gateway)
  *
  * ```ts test
  * import { assert, it } from "@effect/vitest"
  * import { Environment } from "@effect-itwin/core"
  *
  * it("throws when a URL would send the secret without encryption", () => {
- *   const proxy = Environment.custom({
- *     tokenEndpoint: "https://proxy.example.com/connect/token",
- *     apiBaseUrl: "https://proxy.example.com/api/"
+ *   const gateway = Environment.custom({
+ *     tokenEndpoint: "https://gateway.example.com/connect/token",
+ *     apiBaseUrl: "https://gateway.example.com/api/"
  *   })
- *   assert.strictEqual(proxy.apiBaseUrl, "https://proxy.example.com/api")
- *   assert.throws(() => Environment.custom({ ...proxy, tokenEndpoint: "http://proxy.example.com/connect/token" }))
+ *   assert.strictEqual(gateway.apiBaseUrl, "https://gateway.example.com/api")
+ *   assert.throws(() => Environment.custom({ ...gateway, tokenEndpoint: "http://gateway.example.com/connect/token" }))
  * })
  * ```
  *
