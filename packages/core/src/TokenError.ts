@@ -319,7 +319,7 @@ export class OriginRefused extends Schema.Error<OriginRefused>("@effect-itwin/co
   override get message(): string {
     return (
       `The token was not sent to ${this.origin}, because only ${this.allowed.join(", ")} may receive it. Use another ` +
-      "HttpClient for this host, or list the origin in ITwinHttpClient.layerWith."
+      "HttpClient for this host, or list the origin in the option `origins` of ITwin.layerWith."
     )
   }
 }
