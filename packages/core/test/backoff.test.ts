@@ -248,6 +248,16 @@ describe("the keys of a pause", () => {
     assert.isUndefined(backoff.holding("a", from + 25_000, insisting(from + 25_000)))
   })
 
+  it("holds, but is followed by a first pause, when a request succeeds that was in progress", () => {
+    const backoff = make()
+    assert.deepStrictEqual(pausesOf(stated(1), 4, backoff), [1, 2, 4, 8])
+    const { from = 0, until = 0 } = backoff.last("a") ?? {}
+    backoff.succeeded("b", from)
+    assert.isDefined(backoff.holding("a", until - 1))
+    assert.isUndefined(backoff.last("a"))
+    assert.strictEqual(fail(backoff, stated(1), until), 1_000)
+  })
+
   it("says how long the pause holds when the failure is replayed", () => {
     const backoff = make()
     fail(backoff, stated(30), 0)

@@ -93,6 +93,7 @@ interface Pause {
   readonly from: number
   readonly until: number
   readonly statedUntil: number
+  readonly isSettled: boolean
 }
 
 /** A shared request, as its span shows it. */
@@ -164,8 +165,9 @@ export const makeWorld = Effect.gen(function* () {
     const known = pauses.get(key)
     // The pause may be forgotten a minute after its end.
     const pause = known !== undefined && monotonic() < known.until + 60_000 ? known : undefined
-    if (pause === undefined || pauseOfAll === undefined) return pause ?? pauseOfAll
-    return pause.from > pauseOfAll.from ? pause : pauseOfAll
+    const ofAll = pauseOfAll?.isSettled === true ? undefined : pauseOfAll
+    if (pause === undefined || ofAll === undefined) return pause ?? ofAll
+    return pause.from > ofAll.from ? pause : ofAll
   }
 
   /** Records the shortest pause that must follow. */
@@ -187,7 +189,8 @@ export const makeWorld = Effect.gen(function* () {
       length,
       from: at,
       until: Math.max(until, replaced?.until ?? 0),
-      statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0)
+      statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0),
+      isSettled: false
     }
     if (isOfAll) pauseOfAll = pause
     else pauses.set(key, pause)
@@ -230,7 +233,9 @@ export const makeWorld = Effect.gen(function* () {
             const token = held.get(key)
             if (token === undefined || ageOf(token) < lastOf(token.life)) {
               pauses.delete(key)
-              if (pauseOfAll !== undefined && pauseOfAll.from < flight.sentAt) pauseOfAll = undefined
+              if (pauseOfAll !== undefined) {
+                pauseOfAll = pauseOfAll.from < flight.sentAt ? undefined : { ...pauseOfAll, isSettled: true }
+              }
             }
           } else if (error instanceof TokenError.TokenError && error.nextAttemptIn === undefined) failed(flight, error)
           flights.delete(key)

@@ -282,8 +282,8 @@ const rows: ReadonlyArray<Row> = [
     6,
     "goes on with the pause after a success",
     backoff,
-    "pauses.delete(key)\n      if (pauseOfAll !== undefined && pauseOfAll.from < startedAt) pauseOfAll = undefined",
-    "",
+    "pauses.delete(key)\n      if (pauseOfAll === undefined) return",
+    "return",
     "backoff",
     "TokenCache.backoff"
   ],
@@ -296,6 +296,7 @@ const rows: ReadonlyArray<Row> = [
     "backoff",
     "TokenCache.backoff"
   ],
+  [6, "doubles a pause after a success", backoff, "pauseOfAll?.isSettled === true", "false", "backoff"],
   [6, "lets a shorter pause hide a longer one", backoff, "Math.max(until, replaced?.until ?? 0)", "until", "backoff"],
   [
     6,

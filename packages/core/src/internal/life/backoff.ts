@@ -23,6 +23,8 @@ export interface Pause {
   readonly until: number
   /** The end of a wait that IMS or the secret backend asked for; 0 if neither asked. */
   readonly statedUntil: number
+  /** A request succeeded since. The pause holds all the same, but is followed by a first one. */
+  readonly isSettled: boolean
 }
 
 export interface Failed {
@@ -69,8 +71,9 @@ export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<
 
   const last = (key: K): Pause | undefined => {
     const pause = pauses.get(key)
-    if (pause === undefined || pauseOfAll === undefined) return pause ?? pauseOfAll
-    return pause.from > pauseOfAll.from ? pause : pauseOfAll
+    const ofAll = pauseOfAll?.isSettled === true ? undefined : pauseOfAll
+    if (pause === undefined || ofAll === undefined) return pause ?? ofAll
+    return pause.from > ofAll.from ? pause : ofAll
   }
 
   /** Forgets pauses that ended a minute ago, so that keys that are not used any more do not fill the memory. */
@@ -98,7 +101,8 @@ export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<
         length,
         from: now,
         until: Math.max(until, replaced?.until ?? 0),
-        statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0)
+        statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0),
+        isSettled: false
       }
       if (isOfAll) pauseOfAll = pause
       else {
@@ -109,7 +113,9 @@ export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<
     },
     succeeded: (key, startedAt) => {
       pauses.delete(key)
-      if (pauseOfAll !== undefined && pauseOfAll.from < startedAt) pauseOfAll = undefined
+      if (pauseOfAll === undefined) return
+      // A request that was on its way when the pause began tells nothing of the wait, but that IMS answers.
+      pauseOfAll = pauseOfAll.from < startedAt ? undefined : { ...pauseOfAll, isSettled: true }
     },
     last,
     holding: (key, now, blocks = always) => {
