@@ -204,8 +204,8 @@ const rows: ReadonlyArray<Row> = [
     5,
     "pauses for nothing after a token that has expired when it arrives",
     life,
-    "backoff.failed(key, { error: errorOf(stillborn), startedAt, now: at.monotonic, random })",
-    "",
+    "backoff.failed(key, { error, startedAt, now: at.monotonic, random })\n      return",
+    "return",
     "TokenCache.backoff"
   ],
   [
@@ -535,15 +535,15 @@ const rows: ReadonlyArray<Row> = [
     11,
     "only reports whether there is a token",
     life,
-    "Effect.as(start(key), entry !== undefined)",
-    "Effect.succeed(entry !== undefined)",
+    'Effect.as(start(key), phase !== "over")',
+    'Effect.succeed(phase !== "over")',
     "TokenCache.readiness"
   ],
   [
     11,
     "is not ready with a token that is due",
     life,
-    "Effect.as(start(key), entry !== undefined)",
+    'Effect.as(start(key), phase !== "over")',
     "Effect.as(start(key), false)",
     "TokenCache.readiness"
   ],

@@ -23,7 +23,7 @@ export interface Pause {
   readonly until: number
   /** The end of a wait that IMS or the secret backend asked for; 0 if neither asked. */
   readonly statedUntil: number
-  /** A request succeeded since. The pause holds all the same, but is followed by a first one. */
+  /** A request that began earlier succeeded since. The pause still holds, but the next one lasts 1 s again. */
   readonly isSettled: boolean
 }
 

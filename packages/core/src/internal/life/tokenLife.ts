@@ -78,9 +78,6 @@ const safeRandom = Effect.map(
   (random) => (random >= 0 && random < 1 ? random : 0)
 )
 
-/** The failure for a token that has expired, or nearly so, when it arrives. */
-const stillborn = new TokenError.InvalidResponse({ detail: "the token had expired when the response arrived" })
-
 /** A rejected token that is younger than this is not replaced, because another one would be rejected too. */
 const replaceAfter = 30_000
 
@@ -175,7 +172,10 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     const seconds = { took: (at.monotonic - startedAt) / 1000, left: secondsLeft(entry, at) }
     if (look(entry, at) === "over") {
       // The waiting callers get the token, but it is not kept. The pause prevents one request for each later caller.
-      backoff.failed(key, { error: errorOf(stillborn), startedAt, now: at.monotonic, random })
+      const error = errorOf(
+        new TokenError.InvalidResponse({ detail: "the token had expired when the response arrived" })
+      )
+      backoff.failed(key, { error, startedAt, now: at.monotonic, random })
       return telemetry.obtained(token, seconds, false)
     }
     backoff.succeeded(key, startedAt)
@@ -319,10 +319,9 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     },
     isReady: (key) =>
       Effect.suspend(() => {
-        const entry = usable(key)
-        return entry !== undefined && look(entry, now()) === "fresh"
-          ? Effect.succeed(true)
-          : Effect.as(start(key), entry !== undefined)
+        const entry = tokens.get(key)
+        const phase = entry === undefined ? "over" : look(entry, now())
+        return phase === "fresh" ? Effect.succeed(true) : Effect.as(start(key), phase !== "over")
       }),
     warmUp,
     status: (always) => {
