@@ -134,7 +134,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         app.pipe(
           onlyFor(address, host),
           Effect.map(HttpServerResponse.setHeader("x-fake-ims", "1")),
-          Effect.catchTag("ConnectionReset", () => Effect.andThen(resetConnection, Effect.interrupt))
+          Effect.catchTag("ConnectionBroken", () => Effect.andThen(resetConnection, Effect.interrupt))
         )
       )
       // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.

@@ -106,7 +106,7 @@ export const layer = (
         handler.pipe(
           onlyFor(new URL(url), host),
           Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1")),
-          Effect.catchTag("ConnectionReset", () => reset),
+          Effect.catchTag("ConnectionBroken", () => reset),
           // Handlers run uninterruptible by default: one that hangs would outlive its client, and then the server.
           Effect.interruptible
         )

@@ -4,7 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { ConnectionReset } from "./connectionReset.ts"
+import type { ConnectionBroken } from "./engine/broken.ts"
 import { uuid } from "./entropy.ts"
 import { formatInstant } from "./instant.ts"
 import { signJwt } from "./jwt.ts"
@@ -100,7 +100,7 @@ const journaled = (
   vault: Vault,
   endpoint: TokenRequest["endpoint"],
   normal: (entry: TokenRequest) => Effect.Effect<Response>
-): Effect.Effect<Response, ConnectionReset> =>
+): Effect.Effect<Response, ConnectionBroken> =>
   Effect.suspend(() => {
     const fault = vault.scripts[endpoint === "entra" ? "token" : "metadata"].next()
     const entry: TokenRequest = {

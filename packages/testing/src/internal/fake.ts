@@ -7,7 +7,7 @@ import type { Fault } from "../Fault.ts"
 import type * as Journal from "../Journal.ts"
 import * as accessControl from "./accessControl.ts"
 import { apiError } from "./answer.ts"
-import { ConnectionReset } from "./connectionReset.ts"
+import { ConnectionBroken } from "./engine/broken.ts"
 import { uuid } from "./entropy.ts"
 import * as metadata from "./metadata.ts"
 import { type Params, usersMe } from "./platformApi.ts"
@@ -23,7 +23,7 @@ export type Handle = (request: Request, entry: Entry, params: Params, fault?: Fa
 
 export type Method = "GET" | "POST" | "PUT" | "PATCH" | "DELETE"
 
-export type Handler = Effect.Effect<Response, ConnectionReset, HttpServerRequest.HttpServerRequest>
+export type Handler = Effect.Effect<Response, ConnectionBroken, HttpServerRequest.HttpServerRequest>
 
 export interface Fake {
   readonly state: State
@@ -131,7 +131,7 @@ export const makeFake = Effect.fnUntraced(function* (state: State): Effect.fn.Re
   const handlerOf = (router: HttpRouter.HttpRouter): Handler =>
     Effect.scoped(router.asHttpEffect()).pipe(
       Effect.orDie,
-      Effect.catchDefect((defect) => (defect instanceof ConnectionReset ? Effect.fail(defect) : Effect.die(defect)))
+      Effect.catchDefect((defect) => (defect instanceof ConnectionBroken ? Effect.fail(defect) : Effect.die(defect)))
     )
 
   return {

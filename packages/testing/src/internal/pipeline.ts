@@ -8,7 +8,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import type { ConnectionReset } from "./connectionReset.ts"
+import type { ConnectionBroken } from "./engine/broken.ts"
 
 /** Headers; names are case-insensitive. */
 export interface PipelineHeaders extends Iterable<[string, string]> {
@@ -107,7 +107,7 @@ const toServerRequest = (request: PipelineRequest, url: URL): HttpServerRequest.
 
 type Handler = Effect.Effect<
   HttpServerResponse.HttpServerResponse,
-  ConnectionReset,
+  ConnectionBroken,
   HttpServerRequest.HttpServerRequest
 >
 

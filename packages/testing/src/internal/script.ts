@@ -5,7 +5,7 @@ import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import type { Fault, Step } from "../Fault.ts"
-import { ConnectionReset } from "./connectionReset.ts"
+import { ConnectionBroken } from "./engine/broken.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -76,7 +76,7 @@ const half = (response: Response): Uint8Array => {
 }
 
 /** Announces the whole body, sends half of it, and ends as `rest` does. */
-const halfThen = (response: Response, rest: Stream.Stream<never, ConnectionReset>): Response =>
+const halfThen = (response: Response, rest: Stream.Stream<never, ConnectionBroken>): Response =>
   HttpServerResponse.stream(Stream.concat(Stream.succeed(half(response)), rest), {
     status: response.status,
     headers: response.headers,
@@ -110,7 +110,7 @@ export const strike = <R>(
   fault: Fault | undefined,
   clock: Clock.Clock,
   normal: Effect.Effect<Response, never, R>
-): Effect.Effect<Response, ConnectionReset, R> => {
+): Effect.Effect<Response, ConnectionBroken, R> => {
   switch (fault?._tag) {
     case undefined:
     case "Claims":
@@ -125,8 +125,8 @@ export const strike = <R>(
       return Effect.map(normal, (response) => halfThen(response, Stream.never))
     case "Reset":
       return fault.when === "before"
-        ? Effect.fail(new ConnectionReset())
-        : Effect.map(normal, (response) => halfThen(response, Stream.fail(new ConnectionReset())))
+        ? Effect.fail(new ConnectionBroken({ how: "reset" }))
+        : Effect.map(normal, (response) => halfThen(response, Stream.fail(new ConnectionBroken({ how: "reset" }))))
     case "Truncate":
       return Effect.map(normal, (response) => withBody(response, half(response)))
     case "Fields":

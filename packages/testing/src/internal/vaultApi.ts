@@ -2,7 +2,7 @@
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { ConnectionReset } from "./connectionReset.ts"
+import type { ConnectionBroken } from "./engine/broken.ts"
 import { type Claims, verifyJwt } from "./jwt.ts"
 import { strike } from "./script.ts"
 import { type Denial, findVersion, isSecretName, type Read, recordRead, type Vault, type Version } from "./vault.ts"
@@ -130,7 +130,7 @@ const answer = (vault: Vault, read: Read, apiVersion: string | null): Response =
  */
 export const getSecret =
   (vault: Vault) =>
-  (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Response, ConnectionReset> =>
+  (request: HttpServerRequest.HttpServerRequest): Effect.Effect<Response, ConnectionBroken> =>
     Effect.suspend(() => {
       // Names of parameters may be percent-encoded, as the SDK sends them.
       const { pathname, searchParams } = new URL(request.url, vault.url)
@@ -156,7 +156,7 @@ export const getSecret =
       )
     })
 
-const struck = (vault: Vault, read: Read, normal: () => Response): Effect.Effect<Response, ConnectionReset> => {
+const struck = (vault: Vault, read: Read, normal: () => Response): Effect.Effect<Response, ConnectionBroken> => {
   const fault = vault.scripts.secret.next()
   read.fault = fault?._tag
   if (fault?._tag === "Respond") read.outcome = "fault"

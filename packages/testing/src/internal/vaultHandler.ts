@@ -2,14 +2,14 @@
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { ConnectionReset } from "./connectionReset.ts"
+import type { ConnectionBroken } from "./engine/broken.ts"
 import { entraToken, instanceDiscovery, metadataToken, openidConfiguration } from "./entra.ts"
 import type { Vault } from "./vault.ts"
 import { getSecret } from "./vaultApi.ts"
 
 type Handle = (
   request: HttpServerRequest.HttpServerRequest
-) => Effect.Effect<HttpServerResponse.HttpServerResponse, ConnectionReset>
+) => Effect.Effect<HttpServerResponse.HttpServerResponse, ConnectionBroken>
 
 export type Host = "vault" | "entra" | "metadata"
 
