@@ -35,9 +35,9 @@ import type * as Schema from "effect/Schema"
 import * as Fault from "./Fault.ts"
 import { invitePermission } from "./internal/accessControl.ts"
 import { make, makeControls } from "./internal/controls.ts"
+import type { Algorithm } from "./internal/engine/jwt.ts"
 import type { Method } from "./internal/fake.ts"
 import { makeClient } from "./internal/inProcess.ts"
-import type { Algorithm } from "./internal/jwt.ts"
 import type { FakeImsError } from "./internal/registration.ts"
 import * as state from "./internal/state.ts"
 import type * as Journal from "./Journal.ts"
@@ -227,7 +227,7 @@ export const maintenance = (duration: Duration.Input): ReadonlyArray<Fault.Step>
  * @category faults
  * @since 0.1.0
  */
-export const gateway401: Fault.Fault = Fault.respond({
+export const gateway401: Fault.Single = Fault.respond({
   status: 401,
   body: { statusCode: 401, message: "Invalid JWT." }
 })
@@ -238,7 +238,7 @@ export const gateway401: Fault.Fault = Fault.respond({
  * @category faults
  * @since 0.1.0
  */
-export const rateLimited = (retryAfter: number): Fault.Fault =>
+export const rateLimited = (retryAfter: number): Fault.Single =>
   Fault.respond({
     status: 429,
     headers: {

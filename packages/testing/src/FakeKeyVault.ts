@@ -38,7 +38,7 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Fault from "./Fault.ts"
-import { fromSeed } from "./internal/entropy.ts"
+import { fromSeed } from "./internal/engine/entropy.ts"
 import { makePipelineClient, type PipelineClient } from "./internal/pipeline.ts"
 import { makeVault, routes, type Vault } from "./internal/vault.ts"
 import { makeControls } from "./internal/vaultControls.ts"
@@ -147,7 +147,7 @@ const encodeStep = Schema.encodeSync(Fault.Step)
  * @category faults
  * @since 0.1.0
  */
-export const throttled: Fault.Fault = Fault.respond({
+export const throttled: Fault.Single = Fault.respond({
   status: 429,
   body: {
     error: {

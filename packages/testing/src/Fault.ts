@@ -22,7 +22,28 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 
-const Headers = Schema.Record(Schema.String, Schema.String)
+const headerName = /^[!#$%&'*+.^_`|~\w-]+$/
+const headerValue = /^[\t\x20-\x7e\x80-\xff]*$/
+
+const Headers = Schema.Record(Schema.String, Schema.String).check(
+  Schema.makeFilter((headers) =>
+    Object.entries(headers).flatMap(([name, value]) => [
+      ...(headerName.test(name) ? [] : [{ path: [name], issue: "Expected the name of a header" }]),
+      ...(headerValue.test(value) ? [] : [{ path: [name], issue: "Expected the value of a header, on one line" }])
+    ])
+  )
+)
+
+/** At least 0 and at most 10 years. */
+const Pause = Schema.DurationFromMillis.check(
+  Schema.makeFilter((duration) =>
+    Duration.toMillis(duration) >= 0 && Duration.toMillis(duration) <= 315_576_000_000
+      ? undefined
+      : "Expected a duration of at least 0 and at most 10 years"
+  )
+)
+
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
 /**
  * Answers with this, whatever was asked. A body that is no string is sent as JSON.
@@ -31,7 +52,7 @@ const Headers = Schema.Record(Schema.String, Schema.String)
  * @since 0.1.0
  */
 export const Respond = Schema.TaggedStruct("Respond", {
-  status: Schema.Int,
+  status: Schema.Int.check(Schema.isBetween({ minimum: 200, maximum: 599 })),
   headers: Schema.optionalKey(Headers),
   body: Schema.optionalKey(Schema.Unknown)
 })
@@ -42,7 +63,7 @@ export const Respond = Schema.TaggedStruct("Respond", {
  * @category models
  * @since 0.1.0
  */
-export const Delay = Schema.TaggedStruct("Delay", { duration: Schema.DurationFromMillis })
+export const Delay = Schema.TaggedStruct("Delay", { duration: Pause })
 
 /**
  * Never answers.
@@ -106,10 +127,71 @@ export const Claims = Schema.TaggedStruct("Claims", { claims: Schema.Record(Sche
 export const WithHeaders = Schema.TaggedStruct("WithHeaders", { headers: Headers })
 
 /**
+ * Sends the body of the normal answer one byte at a time, with a pause before each.
+ *
  * @category models
  * @since 0.1.0
  */
-export const Fault = Schema.Union([Respond, Delay, Hang, Stall, Reset, Truncate, Fields, Claims, WithHeaders])
+export const Dribble = Schema.TaggedStruct("Dribble", { interval: Pause })
+
+/**
+ * Sends the head and half of the body of the normal answer, then bytes that are not HTTP, and closes the connection.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Garbage = Schema.TaggedStruct("Garbage", {})
+
+/**
+ * Every fault but {@link Chaos}.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Single = Schema.Union([
+  Respond,
+  Delay,
+  Hang,
+  Stall,
+  Dribble,
+  Garbage,
+  Reset,
+  Truncate,
+  Fields,
+  Claims,
+  WithHeaders
+])
+
+/**
+ * @category models
+ * @since 0.1.0
+ */
+export type Single = typeof Single.Type
+
+/**
+ * Applies one of several faults to each request, chosen at random in proportion to their weights. The same seed gives
+ * the same sequence. An entry without a fault leaves the request alone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Chaos = Schema.TaggedStruct("Chaos", {
+  seed: Schema.String,
+  weights: Schema.NonEmptyArray(
+    Schema.Struct({
+      weight: Schema.Finite.check(Schema.isGreaterThan(0)),
+      fault: Schema.optionalKey(Single)
+    })
+  )
+})
+
+/**
+ * Every fault that a script can hold.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const Fault = Schema.Union([...Single.members, Chaos])
 
 /**
  * @category models
@@ -126,11 +208,11 @@ export type Fault = typeof Fault.Type
 export const Step = Schema.Struct({
   fault: Fault,
   /** Requests that pass normally before the step begins. */
-  after: Schema.optionalKey(Schema.Int),
+  after: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
   /** Requests that it strikes. Without `times` and `forDuration` it strikes for ever. */
-  times: Schema.optionalKey(Schema.Int),
+  times: Schema.optionalKey(Count),
   /** How long it strikes, from its first request on. */
-  forDuration: Schema.optionalKey(Schema.DurationFromMillis)
+  forDuration: Schema.optionalKey(Pause)
 })
 
 /**
@@ -147,7 +229,7 @@ export const respond = (options: {
   readonly status: number
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: unknown
-}): Fault => ({ _tag: "Respond", ...options })
+}): Single => ({ _tag: "Respond", ...options })
 
 /**
  * An HTML page, as load balancers and maintenance modes send it.
@@ -155,7 +237,7 @@ export const respond = (options: {
  * @category faults
  * @since 0.1.0
  */
-export const html = (status: number, title: string): Fault =>
+export const html = (status: number, title: string): Single =>
   respond({
     status,
     headers: { "content-type": "text/html" },
@@ -168,7 +250,7 @@ export const html = (status: number, title: string): Fault =>
  * @category faults
  * @since 0.1.0
  */
-export const rateLimit = (retryAfter?: string | number, status = 429): Fault =>
+export const rateLimit = (retryAfter?: string | number, status = 429): Single =>
   respond({
     status,
     ...(retryAfter === undefined ? {} : { headers: { "retry-after": String(retryAfter) } }),
@@ -179,13 +261,13 @@ export const rateLimit = (retryAfter?: string | number, status = 429): Fault =>
  * @category faults
  * @since 0.1.0
  */
-export const redirect = (location: string, status = 302): Fault => respond({ status, headers: { location } })
+export const redirect = (location: string, status = 302): Single => respond({ status, headers: { location } })
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const delay = (duration: Duration.Input): Fault => ({
+export const delay = (duration: Duration.Input): Single => ({
   _tag: "Delay",
   duration: Duration.fromInputUnsafe(duration)
 })
@@ -194,55 +276,86 @@ export const delay = (duration: Duration.Input): Fault => ({
  * @category faults
  * @since 0.1.0
  */
-export const hang: Fault = { _tag: "Hang" }
+export const hang: Single = { _tag: "Hang" }
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const stall: Fault = { _tag: "Stall" }
+export const stall: Single = { _tag: "Stall" }
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const reset: Fault = { _tag: "Reset", when: "before" }
+export const reset: Single = { _tag: "Reset", when: "before" }
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const resetAmidBody: Fault = { _tag: "Reset", when: "body" }
+export const resetAmidBody: Single = { _tag: "Reset", when: "body" }
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const truncate: Fault = { _tag: "Truncate" }
+export const dribble = (interval: Duration.Input): Single => ({
+  _tag: "Dribble",
+  interval: Duration.fromInputUnsafe(interval)
+})
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const fields = (set: Readonly<Record<string, unknown>>): Fault => ({ _tag: "Fields", set })
+export const garbage: Single = { _tag: "Garbage" }
+
+/**
+ * Applies faults at random, in proportion to their weights: `chaos("seed", [8, "none"], [1, reset])` resets every ninth
+ * request on average.
+ *
+ * @category faults
+ * @since 0.1.0
+ */
+export const chaos = (
+  seed: string,
+  first: readonly [weight: number, fault: Single | "none"],
+  ...others: ReadonlyArray<readonly [weight: number, fault: Single | "none"]>
+): Fault => {
+  const entry = ([weight, fault]: typeof first) => (fault === "none" ? { weight } : { weight, fault })
+  return { _tag: "Chaos", seed, weights: [entry(first), ...others.map(entry)] }
+}
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const omit = (...names: ReadonlyArray<string>): Fault => ({ _tag: "Fields", omit: names })
+export const truncate: Single = { _tag: "Truncate" }
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const claims = (claims: Readonly<Record<string, unknown>>): Fault => ({ _tag: "Claims", claims })
+export const fields = (set: Readonly<Record<string, unknown>>): Single => ({ _tag: "Fields", set })
 
 /**
  * @category faults
  * @since 0.1.0
  */
-export const contentType = (value: string): Fault => ({ _tag: "WithHeaders", headers: { "content-type": value } })
+export const omit = (...names: ReadonlyArray<string>): Single => ({ _tag: "Fields", omit: names })
+
+/**
+ * @category faults
+ * @since 0.1.0
+ */
+export const claims = (claims: Readonly<Record<string, unknown>>): Single => ({ _tag: "Claims", claims })
+
+/**
+ * @category faults
+ * @since 0.1.0
+ */
+export const contentType = (value: string): Single => ({ _tag: "WithHeaders", headers: { "content-type": value } })
 
 /**
  * @category steps

@@ -4,13 +4,21 @@ import { FakeIms, FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
 import { Clock, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { make, makeControls } from "../src/internal/controls.ts"
-import { makeScript } from "../src/internal/script.ts"
+import { makeScript } from "../src/internal/engine/script.ts"
 import { getMe, register, tokenFor } from "./contract.ts"
 
 /** More than a call can have arguments. */
 const many = 150_000
 
 const entry: Journal.Entry = {
+  number: 1,
+  method: "GET",
+  path: "/users/me",
+  query: {},
+  headers: {},
+  body: undefined,
+  fault: undefined,
+  explanation: undefined,
   at: 0,
   route: "GET /users/me",
   correlationId: "fake",
@@ -61,7 +69,7 @@ describe("a fake whose clock stands beyond the years of a Date", () => {
       assert.strictEqual(status, 200)
       assert.strictEqual(body.user.createdDateTime, String(beyond))
       const fake = yield* FakeIms.FakeIms
-      assert.match(Journal.format(yield* fake.journal), /^9000000000000000 +GET \/users\/me +200/m)
+      assert.match(Journal.format(yield* fake.journal), /^2 +9000000000000000 +GET \/users\/me +200/m)
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 

@@ -3,7 +3,7 @@ import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Fiber } from "effect"
 import { HttpClient } from "effect/http"
 import { make } from "../src/internal/controls.ts"
-import { fromSeed } from "../src/internal/entropy.ts"
+import { fromSeed } from "../src/internal/engine/entropy.ts"
 import { makeVault, recordRead } from "../src/internal/vault.ts"
 import { makeControls } from "../src/internal/vaultControls.ts"
 

@@ -7,11 +7,12 @@ import type { Fault } from "../Fault.ts"
 import type * as Journal from "../Journal.ts"
 import * as accessControl from "./accessControl.ts"
 import { apiError } from "./answer.ts"
+import { applyFault as strike } from "./engine/applyFault.ts"
 import { ConnectionBroken } from "./engine/broken.ts"
-import { uuid } from "./entropy.ts"
+import { uuid } from "./engine/entropy.ts"
+import { makeScript, type Script } from "./engine/script.ts"
 import * as metadata from "./metadata.ts"
 import { type Params, usersMe } from "./platformApi.ts"
-import { makeScript, type Script, strike } from "./script.ts"
 import { type Entry, now, type State } from "./state.ts"
 import { tokenEndpoint } from "./tokenEndpoint.ts"
 
@@ -46,6 +47,14 @@ const describe = (fault: Fault): string =>
 const openEntry = (state: State, request: Request): Entry => {
   const given = request.headers["x-correlation-id"] ?? ""
   return {
+    number: state.journal.length + 1,
+    method: request.method,
+    path: request.url.split("?")[0] ?? "",
+    query: {},
+    headers: {},
+    body: undefined,
+    fault: undefined,
+    explanation: undefined,
     at: now(state),
     route: `${request.method} ${request.url.split("?")[0]}`,
     correlationId: /^[\w.-]{1,128}$/.test(given) ? given : uuid(state.entropy),
@@ -82,8 +91,8 @@ export const makeFake = Effect.fnUntraced(function* (state: State): Effect.fn.Re
       const entry = openEntry(state, request)
       record(entry)
       const fault = script?.next()
-      const normal = Effect.flatMap(HttpRouter.params, (params) => handle(request, entry, params, fault))
-      return strike(fault, state.clock, normal).pipe(
+      return HttpRouter.params.pipe(
+        Effect.flatMap((params) => strike(fault, state.clock, handle(request, entry, params, fault))),
         Effect.tap((response) =>
           Effect.sync(() => {
             entry.status = response.status

@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import { json, oauthError } from "./answer.ts"
 import { authenticatedForm } from "./clientAuthentication.ts"
-import { publicJwk } from "./jwt.ts"
+import { publicJwk } from "./engine/jwt.ts"
 import type { Entry, State } from "./state.ts"
 import { checkToken, list } from "./tokens.ts"
 

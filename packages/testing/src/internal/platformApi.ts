@@ -4,7 +4,7 @@ import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { apiError, json } from "./answer.ts"
-import { formatInstant } from "./instant.ts"
+import { formatInstant } from "./engine/instant.ts"
 import { credentialsOf, type Entry, hasIdentity, type State } from "./state.ts"
 import { checkToken, list, type ValidToken } from "./tokens.ts"
 

@@ -6,9 +6,10 @@ import type * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type * as Journal from "../Journal.ts"
 import type { Profile } from "../Profile.ts"
-import { alphanumeric, type Entropy, uuid } from "./entropy.ts"
-import { type Algorithm, type Claims, makeKey, type SigningKey } from "./jwt.ts"
-import type { FieldChanges, Script } from "./script.ts"
+import type { FieldChanges } from "./engine/applyFault.ts"
+import { alphanumeric, type Entropy, uuid } from "./engine/entropy.ts"
+import { type Algorithm, type Claims, makeKey, type SigningKey } from "./engine/jwt.ts"
+import type { Script } from "./engine/script.ts"
 
 export interface Secret {
   readonly value: string

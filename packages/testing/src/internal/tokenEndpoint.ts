@@ -1,9 +1,9 @@
 // POST /connect/token: the client credentials grant (RFC 6749 §4.4) as IMS answers it.
 import { json, oauthError } from "./answer.ts"
 import { authenticatedForm } from "./clientAuthentication.ts"
-import { uuid } from "./entropy.ts"
-import { type Claims, signJwt } from "./jwt.ts"
-import { changed } from "./script.ts"
+import { changed } from "./engine/applyFault.ts"
+import { uuid } from "./engine/entropy.ts"
+import { type Claims, signJwt } from "./engine/jwt.ts"
 import { type Application, type Entry, now, type State } from "./state.ts"
 
 const issue = (state: State, app: Application, scopes: ReadonlyArray<string>, claims: Claims, entry: Entry) => {

@@ -1,5 +1,5 @@
 // Whether a token is good: signature, issuer, life, revocation and the app behind it.
-import { type Claims, verifyJwt } from "./jwt.ts"
+import { type Claims, verifyJwt } from "./engine/jwt.ts"
 import { type Application, now, type State } from "./state.ts"
 
 export interface ValidToken {

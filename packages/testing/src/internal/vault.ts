@@ -1,9 +1,9 @@
 // What the fake Key Vault knows: its secrets and their versions, who may read them, and what happened to it.
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import { type Entropy, uuid } from "./entropy.ts"
-import { makeKey, type SigningKey } from "./jwt.ts"
-import { makeScript, type Script } from "./script.ts"
+import { type Entropy, uuid } from "./engine/entropy.ts"
+import { makeKey, type SigningKey } from "./engine/jwt.ts"
+import { makeScript, type Script } from "./engine/script.ts"
 
 /** Why the vault says no to a caller it knows. */
 export type Denial = "ForbiddenByRbac" | "ForbiddenByPolicy" | "ForbiddenByFirewall"

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { applyFault as strike } from "./engine/applyFault.ts"
 import type { ConnectionBroken } from "./engine/broken.ts"
-import { type Claims, verifyJwt } from "./jwt.ts"
-import { strike } from "./script.ts"
+import { type Claims, verifyJwt } from "./engine/jwt.ts"
 import { type Denial, findVersion, isSecretName, type Read, recordRead, type Vault, type Version } from "./vault.ts"
 
 type Response = HttpServerResponse.HttpServerResponse

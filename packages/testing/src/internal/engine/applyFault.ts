@@ -1,67 +1,14 @@
-// Plays a script of faults: which step strikes this request, and what it does to the answer.
+// Changes an answer, or withholds it, as a fault demands.
 import type * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import type { Fault, Step } from "../Fault.ts"
-import { ConnectionBroken } from "./engine/broken.ts"
+import type { Fault } from "../../Fault.ts"
+import { ConnectionBroken } from "./broken.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
-interface Playing {
-  readonly step: Step
-  passed: number
-  struck: number
-  since: number | undefined
-}
-
-/** The script of one route. */
-export interface Script {
-  readonly add: (steps: ReadonlyArray<Step>) => void
-  readonly clear: () => void
-  /** The fault that strikes the request which comes now. */
-  readonly next: () => Fault | undefined
-  /** The steps that struck nothing yet. */
-  readonly unused: () => ReadonlyArray<Step>
-}
-
-export const makeScript = (clock: Clock.Clock): Script => {
-  let steps: Array<Playing> = []
-  const isOver = ({ step, struck, since }: Playing): boolean =>
-    (step.times !== undefined && struck >= step.times) ||
-    (step.forDuration !== undefined &&
-      since !== undefined &&
-      clock.currentTimeMillisUnsafe() >= since + Duration.toMillis(step.forDuration))
-  return {
-    add: (added) => {
-      for (const step of added) steps.push({ step, passed: 0, struck: 0, since: undefined })
-    },
-    clear: () => {
-      steps = []
-    },
-    next: () => {
-      for (let head = steps[0]; head !== undefined; head = steps[0]) {
-        if (isOver(head)) {
-          steps.shift()
-          continue
-        }
-        if (head.passed < (head.step.after ?? 0)) {
-          head.passed++
-          return undefined
-        }
-        head.struck++
-        head.since ??= clock.currentTimeMillisUnsafe()
-        return head.step.fault
-      }
-      return undefined
-    },
-    unused: () => steps.filter(({ struck }) => struck === 0).map(({ step }) => step)
-  }
-}
-
-const bytesOf = (response: Response): Uint8Array =>
-  response.body._tag === "Uint8Array" ? response.body.body : new Uint8Array(0)
+const bytesOf = ({ body }: Response): Uint8Array => (body._tag === "Uint8Array" ? body.body : new Uint8Array(0))
 
 const withBody = (response: Response, body: Uint8Array, contentType?: string): Response =>
   HttpServerResponse.uint8Array(body, {
@@ -75,13 +22,26 @@ const half = (response: Response): Uint8Array => {
   return bytes.subarray(0, Math.floor(bytes.byteLength / 2))
 }
 
-/** Announces the whole body, sends half of it, and ends as `rest` does. */
-const halfThen = (response: Response, rest: Stream.Stream<never, ConnectionBroken>): Response =>
-  HttpServerResponse.stream(Stream.concat(Stream.succeed(half(response)), rest), {
+/** Announces the complete body and sends what the stream has. */
+const streamed = (response: Response, body: Stream.Stream<Uint8Array, ConnectionBroken>): Response =>
+  HttpServerResponse.stream(body, {
     status: response.status,
     headers: response.headers,
     contentLength: bytesOf(response).byteLength
   })
+
+/** Announces the complete body, sends half of it, and ends as `rest` does. */
+const halfThen = (response: Response, rest: Stream.Stream<never, ConnectionBroken>): Response =>
+  streamed(response, Stream.concat(Stream.succeed(half(response)), rest))
+
+/** Sends the body one byte at a time. */
+const dribbled = (response: Response, pause: Effect.Effect<void>): Response =>
+  streamed(
+    response,
+    Stream.fromArray(Array.from(bytesOf(response), (byte) => Uint8Array.of(byte))).pipe(
+      Stream.mapEffect((byte) => Effect.as(pause, byte))
+    )
+  )
 
 export interface FieldChanges {
   readonly set?: Readonly<Record<string, unknown>> | undefined
@@ -92,10 +52,13 @@ export interface FieldChanges {
 export const changed = (json: object, { set, omit = [] }: FieldChanges): object =>
   Object.fromEntries(Object.entries({ ...json, ...set }).filter(([name]) => !omit.includes(name)))
 
+/** Changes fields of a JSON object; any other answer stays as it is. */
 const changeFields = (response: Response, changes: FieldChanges): Response => {
+  if (!/json/.test(response.headers["content-type"] ?? "")) return response
   const json: unknown = JSON.parse(new TextDecoder().decode(bytesOf(response)))
-  const fields = typeof json === "object" && json !== null ? json : {}
-  return withBody(response, new TextEncoder().encode(JSON.stringify(changed(fields, changes))))
+  return typeof json === "object" && json !== null && !Array.isArray(json)
+    ? withBody(response, new TextEncoder().encode(JSON.stringify(changed(json, changes))), "application/json")
+    : response
 }
 
 const respond = ({ status, headers, body }: Extract<Fault, { _tag: "Respond" }>): Response => {
@@ -105,14 +68,19 @@ const respond = ({ status, headers, body }: Extract<Fault, { _tag: "Respond" }>)
     : HttpServerResponse.jsonUnsafe(body, { status, headers })
 }
 
-/** What comes of a request that a fault strikes. `normal` is run only if the fault lets it. */
-export const strike = <R>(
+/** Whether the fault answers by itself, so that the normal answer is not computed. */
+export const isAnswer = (fault: Fault | undefined): boolean =>
+  fault?._tag === "Respond" || fault?._tag === "Hang" || (fault?._tag === "Reset" && fault.when === "before")
+
+/** Runs `normal` if the fault lets it, and changes its answer. */
+export const applyFault = (
   fault: Fault | undefined,
   clock: Clock.Clock,
-  normal: Effect.Effect<Response, never, R>
-): Effect.Effect<Response, ConnectionBroken, R> => {
+  normal: Effect.Effect<Response>
+): Effect.Effect<Response, ConnectionBroken> => {
   switch (fault?._tag) {
     case undefined:
+    case "Chaos":
     case "Claims":
       return normal
     case "Respond":
@@ -123,6 +91,10 @@ export const strike = <R>(
       return Effect.never
     case "Stall":
       return Effect.map(normal, (response) => halfThen(response, Stream.never))
+    case "Dribble":
+      return Effect.map(normal, (response) => dribbled(response, clock.sleep(fault.interval)))
+    case "Garbage":
+      return Effect.map(normal, (response) => halfThen(response, Stream.fail(new ConnectionBroken({ how: "garbage" }))))
     case "Reset":
       return fault.when === "before"
         ? Effect.fail(new ConnectionBroken({ how: "reset" }))
