@@ -41,7 +41,10 @@ export interface Entry {
   readonly path: string
   /** The parameters of the query. Values that are not known to be harmless are `<redacted>`. */
   readonly query: Readonly<Record<string, string>>
-  /** The headers, names in lower case. Credentials are `<redacted>`; of `authorization` the scheme is shown. */
+  /**
+   * The headers, names in lower case. Credentials are `<redacted>`; of `authorization` the scheme is shown. Headers of
+   * tracers are `<trace>`, because they differ in each run.
+   */
   readonly headers: Readonly<Record<string, string>>
   /** The form that was sent. Values that are not known to be harmless are `<redacted>`. */
   readonly form: Readonly<Record<string, string>>

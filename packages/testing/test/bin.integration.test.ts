@@ -416,7 +416,7 @@ describe("fake-ims", () => {
         assert.deepStrictEqual(
           body.map(({ route, status, outcome }: Record<string, unknown>) => [route, status, outcome]),
           [
-            ["POST /connect/token", 503, "fault: 503"],
+            ["POST /connect/token", 503, "fault"],
             ["POST /connect/token", 200, "ok"]
           ]
         )

@@ -81,7 +81,7 @@ export const contract = (
       401,
       "invalid_client"
     ],
-    ["no client at all", () => ({ grant_type: "client_credentials" }), 400, "invalid_request"],
+    ["no client at all", () => ({ grant_type: "client_credentials" }), 401, "invalid_client"],
     ["another grant", (app) => ({ ...valid(app), grant_type: "password" }), 400, "unsupported_grant_type"],
     ["no grant", (app) => ({ ...valid(app), grant_type: [] }), 400, "invalid_request"],
     ["a scope not granted", (app) => ({ ...valid(app), scope: "itwin-platform users:read" }), 400, "invalid_scope"],

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Environment } from "@effect-itwin/core"
 import { FakeIms, FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { make, makeControls } from "../src/internal/controls.ts"
 import { makeScript } from "../src/internal/engine/script.ts"
@@ -39,14 +39,41 @@ describe("a fake with a long history", () => {
     assert.strictEqual(lines[0]?.indexOf("status"), lines.at(-1)?.indexOf("200"))
   })
 
-  it.effect("knows how many requests it served at once", () =>
+  it.effect("returns how many requests it served at once after the journal dropped them", () =>
     Effect.gen(function* () {
-      const { tokenEndpoint, apiBaseUrl } = Environment.production
-      const fake = yield* make(undefined, { issuer: tokenEndpoint, apiBaseUrl, algorithm: "EdDSA", seed: "s" })
-      const { maxConcurrent } = makeControls(fake, Environment.production)
-      assert.strictEqual(yield* maxConcurrent, 0)
-      for (let i = 0; i < many; i++) fake.state.journal.push({ ...entry, concurrency: i === 7 ? 3 : 1 })
-      assert.strictEqual(yield* maxConcurrent, 3)
+      const fake = yield* FakeIms.FakeIms
+      assert.strictEqual(yield* fake.maxConcurrent, 0)
+      yield* fake.script("GET /users/me", Fault.times(Fault.delay("1 second"), 3))
+      const calls = yield* Effect.forkChild(Effect.replicateEffect(getMe(), 3, { concurrency: 3 }))
+      yield* fake.awaitRequest("GET /users/me", 3)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(calls)
+      yield* Effect.replicateEffect(getMe(), 3)
+      assert.deepStrictEqual(
+        (yield* fake.journal).map(({ concurrency, number }) => [number, concurrency]),
+        [[6, 1]]
+      )
+      assert.strictEqual(yield* fake.maxConcurrent, 3)
+    }).pipe(Effect.provide(FakeIms.layerTest({ journalLimit: 1 })))
+  )
+
+  it.effect("forgets tokens that have expired", () =>
+    Effect.gen(function* () {
+      const { origin } = new URL(Environment.production.tokenEndpoint)
+      const where = {
+        issuer: origin,
+        apiBaseUrl: Environment.production.apiBaseUrl,
+        algorithm: "EdDSA",
+        seed: "s"
+      } as const
+      const fake = yield* make({ tokenLife: "1 minute" }, where)
+      const controls = makeControls(fake, Environment.production)
+      yield* controls.registerApp({ name: "Busy" })
+      for (let i = 0; i < 5_000; i++) {
+        yield* controls.issueToken()
+        yield* TestClock.adjust("1 second")
+      }
+      assert.isAtMost(fake.ims.issued.size(), 1_000)
     })
   )
 

@@ -56,11 +56,15 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
     maxConcurrent: Effect.map(journal, (entries) => Math.max(0, ...entries.map((entry) => entry.concurrency))),
     reset: did("POST /__admin/reset"),
     revokeSecret: () => notThere,
+    issueToken: () => notThere,
     revokeToken: () => notThere,
     rotateKeys: notThere,
     createITwin: () => notThere,
     addRole: () => notThere,
     addMember: () => notThere,
+    removeMember: () => notThere,
+    droppedEntries: notThere,
+    countRequests: (route) => Effect.map(journal, (entries) => entries.filter((entry) => entry.route === route).length),
     addRoute: () => notThere,
     awaitRequest: () => notThere
   }

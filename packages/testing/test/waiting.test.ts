@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Fiber } from "effect"
-import { HttpClient } from "effect/http"
+import { HttpClient, HttpServerResponse } from "effect/http"
 import { make } from "../src/internal/controls.ts"
 import { fromSeed } from "../src/internal/engine/entropy.ts"
 import { makeVault, recordRead } from "../src/internal/vault.ts"
@@ -36,6 +36,7 @@ describe("waiting for requests", () => {
   it.effect("counts those to the route alone, and from the start after a reset", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
+      yield* fake.addRoute("GET", "/a", () => HttpServerResponse.empty())
       yield* get("/a")
       yield* get("/a")
       assert.strictEqual((yield* fake.awaitRequest("GET /a", 2)).correlationId, (yield* fake.journal)[1]?.correlationId)
@@ -55,11 +56,11 @@ describe("waiting for requests", () => {
 
   it.effect("leaves nothing behind at the fake IMS when it is interrupted", () =>
     Effect.gen(function* () {
-      const fake = yield* make(undefined, { issuer: url, apiBaseUrl: url, algorithm: "EdDSA", seed: "s" })
-      const fiber = yield* Effect.forkChild(fake.arrival("GET /a", 1), { startImmediately: true })
-      assert.strictEqual(fake.state.waiting.size, 1)
+      const { engine } = yield* make(undefined, { issuer: url, apiBaseUrl: url, algorithm: "EdDSA", seed: "s" })
+      const fiber = yield* Effect.forkChild(engine.arrival("GET /users/me", 1), { startImmediately: true })
+      assert.strictEqual(engine.journal.waiting(), 1)
       yield* Fiber.interrupt(fiber)
-      assert.strictEqual(fake.state.waiting.size, 0)
+      assert.strictEqual(engine.journal.waiting(), 0)
     })
   )
 

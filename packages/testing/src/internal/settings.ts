@@ -47,7 +47,9 @@ const ITwin = Schema.Struct({
 
 const Profile = Schema.Struct({
   invalidClientStatus: Schema.optionalKey(Schema.Literals([400, 401])),
+  basicChallenge: Schema.optionalKey(Schema.Boolean),
   clientSecretBasic: Schema.optionalKey(Schema.Boolean),
+  basicEncoding: Schema.optionalKey(Schema.Literals(["form", "raw", "either"])),
   scopeClaim: Schema.optionalKey(Schema.Literals(["array", "string"])),
   scopeInResponse: Schema.optionalKey(Schema.Boolean),
   refusedScopes: Schema.optionalKey(Schema.Array(Schema.String)),
@@ -149,7 +151,7 @@ export const setUp = Effect.fnUntraced(function* (fake: FakeIms.FakeIms["Service
       .script(route, ...steps)
       .pipe(
         Effect.catchDefect((defect) =>
-          defect instanceof FakeIms.FakeImsError
+          defect instanceof RangeError
             ? new SettingsError({ message: `script[${JSON.stringify(route)}]: ${defect.message}` })
             : Effect.die(defect)
         )
