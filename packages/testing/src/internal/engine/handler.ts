@@ -44,6 +44,8 @@ export type Refusal =
 export interface Host {
   readonly name: string
   readonly refuse: (refusal: Refusal, entry: Writing) => Response
+  /** What the journal shows of a body that is not a form; by default the text without the secrets in it. */
+  readonly showBody?: (body: string) => string | undefined
 }
 
 export interface Route extends Pattern {
@@ -202,7 +204,10 @@ export const makeEngine = (options: EngineOptions): Engine => {
         const answer = Effect.flatMap(readBody(request), (bytes) => {
           if (bytes === undefined) return refuse({ _tag: "ContentTooLarge", limit: bodyLimit })
           const body = bytes.toString()
-          if (body !== "" && !isForm(headers["content-type"])) entry.body = redact(body.slice(0, shownBody))
+          if (body !== "" && !isForm(headers["content-type"])) {
+            // Cut last: the beginning of a secret that the cut goes through would not be recognized.
+            entry.body = (route.host.showBody ?? redact)(body)?.slice(0, shownBody)
+          }
           return run(route, { method, path, query, headers, params, body, entry, fault: undefined })
         })
         return { entry, answer }
