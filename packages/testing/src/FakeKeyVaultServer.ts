@@ -100,7 +100,8 @@ export const layer = (
         url,
         authority: url,
         metadata: url,
-        seed: randomBytes(32).toString("hex")
+        seed: randomBytes(32).toString("hex"),
+        algorithm: "RS256"
       })
       yield* server.serve(
         handler.pipe(

@@ -46,6 +46,8 @@ export type Refusal =
 export interface Host {
   readonly name: string
   readonly refuse: (refusal: Refusal, entry: Writing) => Response
+  /** What the journal shows of a body that is not a form; by default the text without the secrets in it. */
+  readonly showBody?: (body: string) => string | undefined
 }
 
 export interface Route extends Pattern {
@@ -205,7 +207,8 @@ export const makeEngine = (options: EngineOptions): Engine => {
           if (bytes === undefined) return refuse({ _tag: "ContentTooLarge", limit: bodyLimit })
           const body = bytes.toString()
           if (isForm(headers["content-type"])) entry.form = redactForm(new URLSearchParams(body), redact)
-          else if (body !== "") entry.body = redact(body.slice(0, shownBody))
+          // Cut last: the beginning of a secret that the cut goes through would not be recognized.
+          else if (body !== "") entry.body = (route.host.showBody ?? redact)(body)?.slice(0, shownBody)
           return run(route, { method, path, query, headers, params, body, bytes, entry, fault: undefined })
         })
         return { entry, answer }

@@ -1,14 +1,15 @@
-// A door to the handler in the shape of the Azure SDK's `HttpClient`: a promise, an abort signal, errors with a code.
-// The types are twins of those in `@azure/core-rest-pipeline`, which is thus no dependency.
+// The handlers as an `HttpClient` of the Azure SDK: a promise, an abort signal, errors with a code. The types have the
+// structure of those in `@azure/core-rest-pipeline`, so that no dependency on it is needed.
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import type * as HttpMethod from "effect/http/HttpMethod"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
-import type { ConnectionBroken } from "./engine/broken.ts"
+import type { Handler } from "../engine/handler.ts"
 
 /** Headers; names are case-insensitive. */
 export interface PipelineHeaders extends Iterable<[string, string]> {
@@ -19,7 +20,7 @@ export interface PipelineHeaders extends Iterable<[string, string]> {
   toJSON(options?: { preserveCase?: boolean }): { [name: string]: string }
 }
 
-/** What is read of a request. */
+/** The part of a request that the fake reads. */
 export interface PipelineRequest {
   readonly url: string
   readonly method: string
@@ -60,7 +61,7 @@ const makeHeaders = (input: Iterable<[string, string]>): PipelineHeaders => {
   }
 }
 
-/** As the SDK's own client rejects: its retry policy goes by name and code, and `request` holds the bearer token. */
+/** What the SDK's own client rejects with: the retry policy reads name and code, and `request` has the bearer token. */
 class RestError extends Error {
   override readonly name = "RestError"
   readonly code: string
@@ -94,26 +95,20 @@ const aborted = (request: PipelineRequest): Effect.Effect<never, AbortError> =>
     return Effect.sync(() => request.abortSignal?.removeEventListener("abort", abort))
   })
 
+const methods: ReadonlyArray<HttpMethod.HttpMethod> = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
 const toServerRequest = (request: PipelineRequest, url: URL): HttpServerRequest.HttpServerRequest => {
-  const { pathname, search } = url
   const headers = Object.fromEntries(request.headers)
-  const made = HttpClientRequest.make(request.method === "POST" ? "POST" : "GET")(`${url.origin}${pathname}${search}`, {
-    headers
-  })
+  const method = methods.find((known) => known === request.method) ?? "GET"
+  const made = HttpClientRequest.make(method)(`${url.origin}${url.pathname}${url.search}`, { headers })
   return HttpServerRequest.fromClientRequest(
     typeof request.body === "string" ? HttpClientRequest.bodyText(made, request.body, headers["content-type"]) : made
   )
 }
 
-type Handler = Effect.Effect<
-  HttpServerResponse.HttpServerResponse,
-  ConnectionBroken,
-  HttpServerRequest.HttpServerRequest
->
-
 /**
- * Sends what is for one of the origins to its handler, and finds no other host. All that waits does so on the clock of
- * the context, `timeout` too.
+ * Sends a request for one of the origins to its handler; another host is not found. Every wait, `timeout` included, is
+ * on the given clock.
  */
 export const makePipelineClient = (
   handlers: ReadonlyMap<string, Handler>,
@@ -131,7 +126,7 @@ export const makePipelineClient = (
       Effect.mapError(({ code }) => new RestError(code, `read ${code}`, request)),
       Effect.flatMap((response) =>
         Effect.mapBoth(textOf(response), {
-          // The SDK reads the body once it has the head, and says this of one that breaks off.
+          // The SDK reads the body after the head, and rejects with this when the body breaks off.
           onFailure: () => new RestError("PARSE_ERROR", "Error reading response as text: aborted", request),
           onSuccess: (text) => ({ response, text })
         })
