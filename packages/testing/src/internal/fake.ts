@@ -8,6 +8,7 @@ import type * as Journal from "../Journal.ts"
 import * as accessControl from "./accessControl.ts"
 import { apiError } from "./answer.ts"
 import { ConnectionBroken } from "./engine/broken.ts"
+import { Observed } from "./engine/observed.ts"
 import { uuid } from "./entropy.ts"
 import * as metadata from "./metadata.ts"
 import { type Params, usersMe } from "./platformApi.ts"
@@ -77,9 +78,10 @@ export const makeFake = Effect.fnUntraced(function* (state: State): Effect.fn.Re
 
   /** Journals the request, and lets the route's script strike it. */
   const served = (script: Script | undefined, handle: Handle) => (request: Request) =>
-    Effect.suspend(() => {
+    Effect.flatMap(Observed, (observed) => {
       state.inFlight++
       const entry = openEntry(state, request)
+      if (observed !== undefined) observed.entry = entry
       record(entry)
       const fault = script?.next()
       const normal = Effect.flatMap(HttpRouter.params, (params) => handle(request, entry, params, fault))

@@ -1,0 +1,5 @@
+#!/usr/bin/env node
+// The program `fake-ims`.
+import { main } from "./main.ts"
+
+main()
