@@ -20,6 +20,7 @@ import { FakeIms } from "../../FakeIms.ts"
 import * as FakeImsServer from "../../FakeImsServer.ts"
 import { FakeKeyVault } from "../../FakeKeyVault.ts"
 import * as FakeKeyVaultServer from "../../FakeKeyVaultServer.ts"
+import { startedRsaKey } from "../engine/rsaKey.ts"
 import { parse, type Settings, type SettingsError, setUp } from "../settings.ts"
 import { banner, clearReadyFile, factsOf, vaultFacts, writeReadyFile } from "./facts.ts"
 import { whyNotPublicUrl } from "./hosts.ts"
@@ -152,6 +153,7 @@ const serve = Effect.fnUntraced(function* (options: Options) {
   const vault = options.vault
     ? yield* started(FakeKeyVaultServer.layer({ port: options.vaultPort, tls, seed }))
     : undefined
+  if (settings.algorithm !== "EdDSA") yield* Effect.promise(startedRsaKey)
   let complete = settings
   const ims = yield* started(
     FakeImsServer.layer({

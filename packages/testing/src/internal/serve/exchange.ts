@@ -56,13 +56,17 @@ const requestOf = (exchange: Exchange): HttpServerRequest.HttpServerRequest => {
   )
 }
 
-const writeHead = ({ response, awaitsContinue }: Exchange, answer: HttpServerResponse.HttpServerResponse): void => {
+const writeHead = (
+  { request, response, awaitsContinue }: Exchange,
+  answer: HttpServerResponse.HttpServerResponse
+): void => {
   const { status, statusText } = answer
   // Node sends any status below 200 as an informational response, and the client waits for another one.
   if (status < 200) throw new RangeError(`${status} is not the status of a final response.`)
   const headers: OutgoingHttpHeaders = { ...answer.headers }
   // RFC 9110 §8.6: these have no content, so they have no length.
   if (status === 204 || status === 205) delete headers["content-length"]
+  else if (answer.body._tag === "Empty" && status !== 304 && request.method !== "HEAD") headers["content-length"] = "0"
   const cookies = Cookies.toSetCookieHeaders(answer.cookies)
   if (cookies.length > 0) headers["set-cookie"] = cookies
   // The client may now send the body or not (RFC 9110 §10.1.1), so the next request could not be told from it.
@@ -128,7 +132,7 @@ const garbage = "\u0000not HTTP\u0000\r\n"
  * How long sent bytes have to be read before a reset. A reset discards what is still on its way, and on some systems
  * what the client has not read yet.
  */
-const resetDelay = "25 millis"
+const resetDelay = "50 millis"
 
 /** Breaks the connection once the bytes that were written so far are with the operating system. */
 const breakConnection = (

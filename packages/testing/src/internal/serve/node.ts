@@ -1,6 +1,5 @@
 // Serves a fake on Node's own HTTP server: where it listens, and how it stops.
-import { createServer as createHttpServer, type Server } from "node:http"
-import { createServer as createHttpsServer } from "node:https"
+import type { Server } from "node:http"
 import type { Socket } from "node:net"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -8,6 +7,15 @@ import * as HttpServerError from "effect/http/HttpServerError"
 import type * as Scope from "effect/Scope"
 import { FakeImsError } from "../registration.ts"
 import { type Handler, makeListener } from "./exchange.ts"
+
+/**
+ * Makes a server. An `import` of `node:http` would also load Node's HTTP client with `fetch`, which takes a third of the
+ * time that the command needs to start.
+ */
+const createServer = (tls: ListenOptions["tls"]): Server =>
+  tls === undefined
+    ? process.getBuiltinModule("node:http").createServer()
+    : process.getBuiltinModule("node:https").createServer(tls)
 
 /** Why a server does not start. */
 export const serveError = (message: string): HttpServerError.ServeError =>
@@ -139,7 +147,7 @@ export const listen = Effect.fnUntraced(function* (
   const listener = yield* makeListener(Effect.flatten(Deferred.await(handler)), connections.tcpOf)
 
   const make = (): Server => {
-    const server = tls === undefined ? createHttpServer() : createHttpsServer(tls)
+    const server = createServer(tls)
     // Longer than clients keep idle connections: else a request can meet the server's closing of its connection.
     server.keepAliveTimeout = 65_000
     server.on("connection", connections.add)
