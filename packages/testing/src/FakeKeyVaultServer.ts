@@ -14,26 +14,22 @@
  * @since 0.1.0
  */
 import { randomBytes } from "node:crypto"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as FakeKeyVault from "./FakeKeyVault.ts"
-import { selfSigned } from "./internal/certificate.ts"
-import { isLoopback, onlyFor } from "./internal/hosts.ts"
-import { makeListener, serveError } from "./internal/listener.ts"
+import { selfSigned } from "./internal/serve/certificate.ts"
+import { isLoopback, onlyFor, urlOf } from "./internal/serve/hosts.ts"
+import { listen, serveError } from "./internal/serve/node.ts"
 
 /**
  * @category models
  * @since 0.1.0
  */
 export interface Options extends FakeKeyVault.Options {
-  /** The address to listen on, one of loopback; 127.0.0.1 by default. */
+  /** The loopback address to listen on; by default both, so that 127.0.0.1 and `localhost` reach it. */
   readonly host?: string | undefined
   /** 0, the default, takes a free port. */
   readonly port?: number | undefined
@@ -57,14 +53,6 @@ export class Endpoint extends Context.Service<
   }
 >()("@effect-itwin/testing/FakeKeyVaultServer/Endpoint") {}
 
-/** Breaks the connection of the request that is being served, after what was written so far. */
-const reset = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-  Effect.andThen(
-    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.destroySoon()),
-    Effect.interrupt
-  )
-)
-
 /**
  * Starts the server and provides its controls.
  *
@@ -75,8 +63,8 @@ const reset = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
  *
  * **Gotchas**
  *
- * It answers only requests for loopback and for the host it listens on (others get 421), so that no web page reaches it
- * under a name of its own. Another address than loopback, and a certificate that can't be used, is a `ServeError`.
+ * It answers only requests for loopback (others get 421), so that a web page can't reach it under another name. An
+ * address other than loopback, or a certificate that can't be used, is a `ServeError`.
  *
  * @category layers
  * @since 0.1.0
@@ -86,16 +74,17 @@ export const layer = (
 ): Layer.Layer<FakeKeyVault.FakeKeyVault | Endpoint, HttpServerError.ServeError> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const host = options?.host ?? "127.0.0.1"
-      if (!isLoopback(host)) {
+      const host = options?.host
+      if (host !== undefined && !isLoopback(host)) {
         return yield* serveError(
           `The fake vault does not listen on ${host || "every address"}: it gives secrets away. Listen on 127.0.0.1.`
         )
       }
-      const tls = options?.tls ?? selfSigned([host, "127.0.0.1", "localhost"])
-      const listener = yield* makeListener(tls === false ? undefined : tls)
-      const server = yield* NodeHttpServer.make(() => listener.server, { host, port: options?.port ?? 0 })
-      const url = HttpServer.formatAddress(server.address).replace(/^http:/, tls === false ? "http:" : "https:")
+      const tls = options?.tls ?? selfSigned(["127.0.0.1", "localhost", "::1", ...(host === undefined ? [] : [host])])
+      const server = yield* listen({ host, port: options?.port ?? 0, tls: tls === false ? undefined : tls })
+      const at = { secure: tls !== false, host, port: server.port }
+      const address = urlOf(at)
+      const url = address.origin
       const { handler, controls } = yield* FakeKeyVault.make(options, {
         url,
         authority: url,
@@ -105,15 +94,10 @@ export const layer = (
       })
       yield* server.serve(
         handler.pipe(
-          onlyFor(new URL(url), host),
-          Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1")),
-          Effect.catchTag("ConnectionBroken", () => reset),
-          // Handlers run uninterruptible by default: one that hangs would outlive its client, and then the server.
-          Effect.interruptible
+          onlyFor({ ...at, url: address }),
+          Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1"))
         )
       )
-      // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
-      yield* Effect.addFinalizer(() => listener.endConnections)
       return Context.make(FakeKeyVault.FakeKeyVault, controls).pipe(
         Context.add(Endpoint, { url, certificate: tls === false ? undefined : tls.cert })
       )

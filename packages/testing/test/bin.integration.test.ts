@@ -5,7 +5,7 @@ import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { afterAll, beforeAll } from "vitest"
-import { selfSigned } from "../src/internal/certificate.ts"
+import { selfSigned } from "../src/internal/serve/certificate.ts"
 import { type Bin, call, run, start, started } from "./bin.ts"
 import { contract } from "./contract.ts"
 import { faults } from "./faults.ts"
@@ -265,7 +265,9 @@ describe("fake-ims", () => {
       {},
       "The certificate or its key"
     ],
-    ["a public host on loopback", ["--public-host", "example.com"], {}, "loopback"]
+    ["a public URL of another machine", ["--public-url", "http://example.com"], {}, "loopback"],
+    ["a public URL without a scheme", ["--public-url", "example.com"], {}, '"example.com" is not a valid public URL'],
+    ["a ready file in a folder that is not there", ["--ready-file", "none/ready.json"], {}, "none/ready.json"]
   ])("refuses %s", ([_name, args, env, expected]) =>
     Effect.promise(async () => {
       const { code, stdout, stderr } = await run(args, env)
@@ -278,10 +280,17 @@ describe("fake-ims", () => {
 
   it.live("says so if its port is taken", () =>
     Effect.promise(async () => {
-      const { code, stderr } = await run(["--port", new URL(bin.facts.url).port])
-      assert.strictEqual(code, 1)
-      assert.include(stderr, "EADDRINUSE")
-      assert.notMatch(stderr, /^\s+at /m)
+      const { port } = new URL(bin.facts.url)
+      for (const args of [
+        ["--port", port],
+        ["--vault", "--vault-port", port]
+      ]) {
+        const { code, stdout, stderr } = await run(args)
+        assert.deepStrictEqual([code, stdout], [1, ""])
+        assert.include(stderr, `port ${port}: another program uses it`)
+        assert.include(stderr, "EADDRINUSE")
+        assert.notMatch(stderr, /^\s+at /m)
+      }
     })
   )
 

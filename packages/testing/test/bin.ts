@@ -4,7 +4,7 @@ import { request } from "node:http"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 
-const file = fileURLToPath(new URL("../src/internal/bin.ts", import.meta.url))
+const file = fileURLToPath(new URL("../src/internal/serve/bin.ts", import.meta.url))
 
 export interface Facts {
   readonly ready: boolean

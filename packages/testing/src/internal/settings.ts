@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as FakeIms from "../FakeIms.ts"
 import * as Fault from "../Fault.ts"
 import { explain } from "./explain.ts"
+import { findSyntaxProblem } from "./serve/jsonSyntax.ts"
 
 const Seconds = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
@@ -101,8 +102,17 @@ const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.fromJsonStri
 /** The settings can't be used; the message says where and why. */
 export class SettingsError extends Data.TaggedError("SettingsError")<{ readonly message: string }> {}
 
-export const parse = (json: string): Effect.Effect<Settings, SettingsError> =>
-  Effect.mapError(decode(json), (error) => new SettingsError({ message: explain(error) }))
+export const parse = (text: string): Effect.Effect<Settings, SettingsError> =>
+  Effect.suspend(() => {
+    // Some editors put a byte order mark in front of the text.
+    const json = text.replace(/^\uFEFF/, "")
+    const problem = findSyntaxProblem(json)
+    return problem === undefined
+      ? Effect.mapError(decode(json), (error) => new SettingsError({ message: explain(error) }))
+      : new SettingsError({
+          message: `line ${problem.line}, column ${problem.column}: This is not JSON. Expected ${problem.expected}.`
+        })
+  })
 
 export const toRegistration = (app: typeof App.Type): FakeIms.Registration => ({
   name: app.name,

@@ -13,6 +13,7 @@ import { applyFault, isAnswer } from "./applyFault.ts"
 import type { ConnectionBroken } from "./broken.ts"
 import { type Entropy, uuid } from "./entropy.ts"
 import { type Journal, makeJournal, noRoute, type Writing } from "./journal.ts"
+import { Observed } from "./observed.ts"
 import { redactForm, redactHeaders, redactQuery } from "./redact.ts"
 import { makeRouter, nameOf, type Params, type Pattern } from "./router.ts"
 import { makeScript, type Script } from "./script.ts"
@@ -247,9 +248,10 @@ export const makeEngine = (options: EngineOptions): Engine => {
     },
     handler: (...hosts) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-        Effect.suspend(() => {
+        Effect.flatMap(Observed, (observed) => {
           inFlight++
           const { entry, answer } = serve(request, hosts)
+          if (observed !== undefined) observed.entry = entry
           return answer.pipe(
             // Effect's servers call a handler uninterruptibly. A request that hangs must end with its connection.
             Effect.interruptible,

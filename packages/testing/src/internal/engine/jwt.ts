@@ -1,7 +1,8 @@
 // JSON Web Tokens (RFC 7519) signed and checked with node:crypto. Everything here is synchronous: under TestClock a
 // promise would be a race, since virtual time moves on while it is pending.
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, sign, verify } from "node:crypto"
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto"
 import type { Entropy } from "./entropy.ts"
+import { makeRsaKey } from "./rsaKey.ts"
 
 export type Algorithm = "EdDSA" | "RS256"
 
@@ -22,7 +23,7 @@ export const makeKey = (algorithm: Algorithm, entropy: Entropy): SigningKey => {
   const privateKey =
     algorithm === "EdDSA"
       ? createPrivateKey({ key: Buffer.concat([ed25519Prefix, entropy.bytes(32)]), format: "der", type: "pkcs8" })
-      : generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey
+      : makeRsaKey()
   return { algorithm, kid, privateKey, publicKey: createPublicKey(privateKey) }
 }
 

@@ -1,6 +1,7 @@
-// A self-signed certificate for loopback (X.509, RFC 5280), made on the spot: the Azure SDK talks to a vault over https
-// only, and no key should lie in a repository.
+// Makes a self-signed certificate (X.509, RFC 5280) when it is needed: the Azure SDK talks to a vault over https only,
+// and a key does not belong in a repository.
 import { generateKeyPairSync, randomBytes, sign } from "node:crypto"
+import { isIPv4, isIPv6 } from "node:net"
 
 const der = (tag: number, ...parts: ReadonlyArray<Buffer>): Buffer => {
   const content = Buffer.concat(parts)
@@ -17,23 +18,26 @@ const time = (text: string) => der(0x18, Buffer.from(text))
 const ecdsaWithSha256 = sequence(objectId("2a8648ce3d040302"))
 const name = sequence(der(0x31, sequence(objectId("550403"), der(0x0c, Buffer.from("effect-itwin fake Key Vault")))))
 
-const isIpv4 = (host: string): boolean => /^\d+\.\d+\.\d+\.\d+$/.test(host)
+/** The eight words of an IPv6 address in network order. `URL` brings it into its one normal form. */
+const ipv6Bytes = (host: string): Buffer => {
+  const [front = "", back] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::")
+  const [head, tail] = [front, back ?? ""].map((words) => (words === "" ? [] : words.split(":")))
+  const given = [...(head ?? []), ...(tail ?? [])]
+  const words = [...(head ?? []), ...Array.from({ length: 8 - given.length }, () => "0"), ...(tail ?? [])]
+  return Buffer.from(words.map((word) => word.padStart(4, "0")).join(""), "hex")
+}
 
-/** `subjectAltName`: clients look nowhere else for the host. */
+/** An IP address (tag 7), or a DNS name (tag 2). */
+const alternativeName = (host: string): Buffer => {
+  if (isIPv4(host)) return der(0x87, Buffer.from(host.split(".").map(Number)))
+  return isIPv6(host) ? der(0x87, ipv6Bytes(host)) : der(0x82, Buffer.from(host))
+}
+
+/** `subjectAltName`: clients look only here for the host. */
 const alternativeNames = (hosts: Iterable<string>): Buffer =>
-  sequence(
-    objectId("551d11"),
-    der(
-      0x04,
-      sequence(
-        ...Array.from(new Set(hosts), (host) =>
-          isIpv4(host) ? der(0x87, Buffer.from(host.split(".").map(Number))) : der(0x82, Buffer.from(host))
-        )
-      )
-    )
-  )
+  sequence(objectId("551d11"), der(0x04, sequence(...Array.from(new Set(hosts), alternativeName))))
 
-/** An ECDSA P-256 key and its certificate for these hosts, both as PEM. It never expires: it dies with the process. */
+/** Returns an ECDSA P-256 key and its certificate for these hosts, both as PEM. The certificate does not expire. */
 export const selfSigned = (hosts: Iterable<string>): { readonly key: string; readonly cert: string } => {
   const { privateKey, publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" })
   const body = sequence(
