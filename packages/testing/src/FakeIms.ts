@@ -73,7 +73,31 @@ export interface App {
   readonly name: string
   /** The scopes that it may request. */
   readonly scopes: ReadonlySet<string>
+  /** False between `disableApp` and `enableApp`. */
+  readonly enabled: boolean
   readonly credentials: ClientCredentials
+}
+
+/**
+ * Describes an iTwin, with its roles and its members. Removed members are not among them.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ITwin {
+  readonly id: string
+  readonly displayName: string
+  readonly class: string
+  readonly subClass: string
+  readonly type: string | null
+  readonly number: string | null
+  readonly roles: ReadonlyArray<{
+    readonly id: string
+    readonly displayName: string
+    readonly description: string
+    readonly permissions: ReadonlyArray<string>
+  }>
+  readonly members: ReadonlyArray<{ readonly email: string; readonly roleIds: ReadonlyArray<string> }>
 }
 
 /**
@@ -122,6 +146,8 @@ export class FakeIms extends Context.Service<
     /** The URLs of the fake. */
     readonly environment: Environment.Environment
 
+    /** Returns the apps that are registered, in the order of their registration. */
+    readonly apps: Effect.Effect<ReadonlyArray<App>>
     /** Registers a service app. Fails if the platform would not accept its name, or if the given secret may be real. */
     readonly registerApp: (registration: Registration) => Effect.Effect<App, Schema.SchemaError>
     /** Gives the app a new secret. The old one is rejected at once, or after the overlap. */
@@ -129,8 +155,8 @@ export class FakeIms extends Context.Service<
       clientId: string,
       options?: { readonly overlap?: Duration.Input | undefined }
     ) => Effect.Effect<App>
-    /** Rejects this secret of the app from now on. */
-    readonly revokeSecret: (clientId: string, secret: Redacted.Redacted) => Effect.Effect<void>
+    /** Rejects a secret of the app from now on: its value, or its number (from 1) in the order of creation. */
+    readonly revokeSecret: (clientId: string, secret: Redacted.Redacted | number) => Effect.Effect<void>
     /**
      * Issues a token without a request. The APIs of the fake accept it, and so does a backend that verifies tokens with
      * the fake's keys. The app is the first one that was registered, the scopes and the life are the app's, unless they
@@ -153,7 +179,13 @@ export class FakeIms extends Context.Service<
     readonly deleteApp: (clientId: string) => Effect.Effect<void>
     /** Signs with a new key from now on. Tokens of the old keys stay valid, and JWKS lists all keys. */
     readonly rotateKeys: Effect.Effect<void>
+    /** Returns how the fake behaves where the platform's behavior is not documented. */
+    readonly profile: Effect.Effect<Profile.Profile>
+    /** Changes fields of the profile, for the requests that follow. */
+    readonly setProfile: (changes: Partial<Profile.Profile>) => Effect.Effect<void>
 
+    /** Returns the iTwins, in the order of their creation. */
+    readonly iTwins: Effect.Effect<ReadonlyArray<ITwin>>
     /** Creates an iTwin without members. Apps see it when they are added. */
     readonly createITwin: (options: {
       readonly displayName: string
@@ -165,6 +197,8 @@ export class FakeIms extends Context.Service<
       readonly type?: string | null | undefined
       readonly number?: string | null | undefined
     }) => Effect.Effect<{ readonly id: string }>
+    /** Deletes the iTwin with its roles and members. */
+    readonly deleteITwin: (id: string) => Effect.Effect<void>
     /** Creates a role on the iTwin. */
     readonly addRole: (
       iTwinId: string,
@@ -174,6 +208,8 @@ export class FakeIms extends Context.Service<
         readonly permissions: ReadonlyArray<string>
       }
     ) => Effect.Effect<{ readonly id: string }>
+    /** Deletes the role, and takes it from the members that have it. */
+    readonly deleteRole: (iTwinId: string, roleId: string) => Effect.Effect<void>
     /** Adds a member by e-mail (an app's `credentials.clientEmail`), with roles of the iTwin. */
     readonly addMember: (
       iTwinId: string,
@@ -201,6 +237,14 @@ export class FakeIms extends Context.Service<
       }
     ) => Effect.Effect<void>
 
+    /**
+     * Removes an endpoint of the test, with its script: `GET /x/:id`. An endpoint of the fake that it replaced is served
+     * again.
+     */
+    readonly removeRoute: (route: string) => Effect.Effect<void>
+    /** Returns the names of all routes, and whether the test added them. */
+    readonly routes: Effect.Effect<ReadonlyArray<{ readonly name: string; readonly own: boolean }>>
+
     /** Adds steps to the script of a route, named as it was added: `POST /connect/token`, `GET /users/me`. */
     readonly script: (route: string, ...steps: ReadonlyArray<Fault.Step>) => Effect.Effect<void>
     /** Drops what is left of all scripts. */
@@ -210,6 +254,8 @@ export class FakeIms extends Context.Service<
 
     /** Returns the requests that the journal keeps, oldest first. */
     readonly journal: Effect.Effect<ReadonlyArray<Journal.Entry>>
+    /** Forgets the journal, its counts and `maxConcurrent`. Numbers begin at 1 again. */
+    readonly clearJournal: Effect.Effect<void>
     /** Returns how many entries the journal dropped, because there were more than `journalLimit`. */
     readonly droppedEntries: Effect.Effect<number>
     /** Returns the requests to the token endpoint that the journal keeps, oldest first. */
@@ -224,7 +270,9 @@ export class FakeIms extends Context.Service<
     readonly maxConcurrent: Effect.Effect<number>
     /** Returns the `n`-th request (from 1, which is the default) to the route as soon as it arrives. Waits on no clock. */
     readonly awaitRequest: (route: string, n?: number) => Effect.Effect<Journal.Entry>
-    /** Forgets apps, iTwins, tokens, scripts and journal. Keys and added routes stay. */
+    /**
+     * Forgets apps, iTwins, tokens, scripts, journal and changes of the profile. Keys and added routes stay.
+     */
     readonly reset: Effect.Effect<void>
   }
 >()("@effect-itwin/testing/FakeIms") {}

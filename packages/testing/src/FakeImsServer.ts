@@ -17,9 +17,10 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as FakeIms from "./FakeIms.ts"
-import { isAdmin, makeAdmin } from "./internal/admin.ts"
+import type { FakeKeyVault } from "./FakeKeyVault.ts"
 import { make, makeControls } from "./internal/controls.ts"
-import { makeAdjustableClock } from "./internal/engine/clock.ts"
+import { isAdjustableClock, makeAdjustableClock } from "./internal/engine/clock.ts"
+import { isAdmin, makeAdmin } from "./internal/serve/admin/mount.ts"
 import { onlyFor, urlOf, whyNotRemote } from "./internal/serve/hosts.ts"
 import { listen, serveError } from "./internal/serve/node.ts"
 
@@ -42,14 +43,16 @@ export interface Options extends FakeIms.Options {
    */
   readonly publicUrl?: string | undefined
   /**
-   * Serves `/health`, and the controls as a JSON API under `/__admin`, for tests in other languages. Time can be
-   * advanced there.
+   * Serves `/health`, and the controls as a JSON API under `/__admin`, for tests in other languages. Time can be moved
+   * there. `/__admin/openapi.json` describes the API.
    */
   readonly admin?:
     | true
     | {
         /** What requests to `/__admin` must bring as bearer token. */
         readonly token?: Redacted.Redacted | undefined
+        /** The vault that is controlled too, under `/__admin/vault`. */
+        readonly vault?: FakeKeyVault["Service"] | undefined
         /** Sets the fake up again after `POST /__admin/reset`. */
         readonly onReset?: ((fake: FakeIms.FakeIms["Service"]) => Effect.Effect<void>) | undefined
       }
@@ -99,7 +102,8 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         [Environment.allowInsecureHttp]: options.allowRemote
       })
       const below = yield* Clock.Clock
-      const clock = admin === undefined ? undefined : makeAdjustableClock(below)
+      const adjustable = () => (isAdjustableClock(below) ? below : makeAdjustableClock(below))
+      const clock = admin === undefined ? undefined : adjustable()
       const fake = yield* make(options, {
         issuer: url,
         apiBaseUrl: url,
@@ -111,10 +115,12 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         clock === undefined
           ? undefined
           : yield* makeAdmin({
-              fake,
-              controls,
+              url,
+              ims: controls,
+              vault: admin?.vault,
               clock,
               token: admin?.token,
+              added: new Set(),
               onReset: admin?.onReset?.(controls) ?? Effect.void
             })
       const app = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>

@@ -103,6 +103,22 @@ export interface SecretOptions {
 }
 
 /**
+ * Describes a version of a secret. Its value is not part of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Version {
+  readonly id: string
+  readonly enabled: boolean
+  readonly createdAt: DateTime.Utc
+  readonly contentType: string | undefined
+  readonly expiresAt: DateTime.Utc | undefined
+  readonly notBefore: DateTime.Utc | undefined
+  readonly tags: Readonly<Record<string, string>>
+}
+
+/**
  * Has the structure of an `HttpClient` of `@azure/core-rest-pipeline`, which clients and credentials of the SDK take as
  * the option `httpClient`.
  *
@@ -154,6 +170,10 @@ export class FakeKeyVault extends Context.Service<
       value: string | Redacted.Redacted,
       options?: SecretOptions
     ) => Effect.Effect<string>
+    /** Returns the names of the secrets in alphabetical order, without those that are deleted. */
+    readonly secretNames: Effect.Effect<ReadonlyArray<string>>
+    /** Returns the versions of a secret, oldest first. */
+    readonly versions: (name: string) => Effect.Effect<ReadonlyArray<Version>>
     /** Disables a version, or the newest one. Reads of it are refused. */
     readonly disableVersion: (name: string, version?: string) => Effect.Effect<void>
     readonly enableVersion: (name: string, version?: string) => Effect.Effect<void>
@@ -201,6 +221,12 @@ export class FakeKeyVault extends Context.Service<
      * `unanswered`. A client's first request to the vault is two: challenge and answer.
      */
     readonly journal: Effect.Effect<ReadonlyArray<Journal.Entry>>
+    /** Forgets the journal, its counts and `maxConcurrent`. Numbers begin at 1 again. */
+    readonly clearJournal: Effect.Effect<void>
+    /** Returns how many entries the journal dropped, because there were more than `journalLimit`. */
+    readonly droppedEntries: Effect.Effect<number>
+    /** Returns how many requests the route received, those that the journal dropped included. */
+    readonly countRequests: (route: string) => Effect.Effect<number>
     /** The requests for a token so far, to Entra ID and to the metadata service, oldest first. */
     readonly tokenRequests: Effect.Effect<ReadonlyArray<Journal.Entry>>
     /** The most requests that were served at the same time. */

@@ -5,33 +5,16 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { text } from "node:stream/consumers"
 import { fileURLToPath } from "node:url"
-import { ClientSecretCredential } from "@azure/identity"
 import { assert, describe, it } from "@effect/vitest"
 import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { call } from "./bin.ts"
-import { makeVaultTest, reads, vaultContract, type Wiring } from "./vaultContract.ts"
+import { wiring } from "./socketWiring.ts"
+import { makeVaultTest, reads, vaultContract } from "./vaultContract.ts"
 import { vaultOperations } from "./vaultOperations.ts"
 
 const served = Layer.suspend(() => FakeKeyVaultServer.layer())
-
-/** The real SDK, through the socket, with the fake as its authority too. */
-const wiring = Effect.gen(function* () {
-  const { tenantId, clientId, clientSecret } = yield* FakeKeyVault.FakeKeyVault
-  const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
-  const options = {
-    retryOptions: { maxRetries: 0 },
-    ...(certificate === undefined ? {} : { tlsOptions: { ca: certificate } })
-  }
-  const authority = { ...options, authorityHost: url, disableInstanceDiscovery: true }
-  const wires: Wiring = {
-    options: { ...options, disableChallengeResourceVerification: true },
-    credential: new ClientSecretCredential(tenantId, clientId, Redacted.value(clientSecret), authority),
-    wrongCredential: new ClientSecretCredential(tenantId, clientId, "fake-secret-wrong+/=", authority)
-  }
-  return wires
-})
 
 /** Runs the program in a child process that trusts the server's certificate and finds its metadata service there. */
 const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: string) =>

@@ -167,7 +167,8 @@ describe("fake-ims", () => {
       assert.strictEqual((yield* call(facts.url, "GET /users/me", withToken(old))).status, 401)
       yield* play
       const iTwins = yield* call(facts.url, "GET /__admin/itwins")
-      assert.deepStrictEqual(iTwins.body, [{ id: "11111111-1111-4111-8111-111111111111", displayName: "Bridge" }])
+      assert.strictEqual(iTwins.body.length, 1)
+      assert.deepInclude(iTwins.body[0], { id: "11111111-1111-4111-8111-111111111111", displayName: "Bridge" })
       // The same seed gives the same app in another process.
       const again = yield* started(["--config", config])
       assert.deepStrictEqual(again.facts.apps, facts.apps)

@@ -2,8 +2,8 @@
 
 import { assert, type it as unit } from "@effect/vitest"
 import { FakeIms } from "@effect-itwin/testing"
-import { Effect, type Layer, Redacted } from "effect"
-import { HttpClient, HttpClientRequest } from "effect/http"
+import { Effect, Fiber, type Layer, Redacted } from "effect"
+import { HttpClient, HttpClientRequest, HttpServerResponse } from "effect/http"
 
 type Form = Record<string, string | ReadonlyArray<string>>
 
@@ -170,6 +170,182 @@ export const contract = (
       assert.strictEqual((yield* fake.tokenRequests).length, 2)
       assert.notInclude(JSON.stringify(journal), "fake-secret")
       assert.notInclude(JSON.stringify(journal), token)
+    }).pipe(Effect.provide(layer)))
+
+  test("issues a token without a request, and accepts it until it is revoked", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const app = yield* register(["itwin-platform", "itwins:read"])
+      const { clientId } = app.credentials
+      const token = yield* fake.issueToken({
+        clientId,
+        scopes: ["itwin-platform"],
+        claims: { sub: "user-1" },
+        expiresIn: "90 seconds"
+      })
+      const value = Redacted.value(token.value)
+      const claims = JSON.parse(Buffer.from(value.split(".")[1] ?? "", "base64url").toString())
+      assert.deepInclude(claims, { sub: "user-1", client_id: clientId, scope: ["itwin-platform"] })
+      assert.strictEqual(claims.exp - claims.iat, 90)
+      assert.strictEqual(token.scopes, "itwin-platform")
+      assert.strictEqual(token.expiresAt.epochMilliseconds, claims.exp * 1000)
+      assert.strictEqual((yield* getMe(`Bearer ${value}`)).status, 200)
+      yield* fake.revokeToken(token)
+      assert.strictEqual((yield* getMe(`Bearer ${value}`)).status, 401)
+      yield* fake.assertTokenRequests(0)
+    }).pipe(Effect.provide(layer)))
+
+  test("signs with a new key after a rotation, and accepts tokens of the old one", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const app = yield* register()
+      const kidOf = (token: string) => JSON.parse(Buffer.from(token.split(".")[0] ?? "", "base64url").toString()).kid
+      const { origin } = new URL(fake.environment.tokenEndpoint)
+      const kids = Effect.gen(function* () {
+        const response = yield* HttpClient.get(`${origin}/.well-known/openid-configuration/jwks`)
+        return JSON.parse(yield* response.text).keys.map(({ kid }: { kid: string }) => kid)
+      })
+      const old = yield* tokenFor(app)
+      yield* fake.rotateKeys
+      const token = yield* tokenFor(app)
+      assert.notStrictEqual(kidOf(token), kidOf(old))
+      assert.includeMembers(yield* kids, [kidOf(token), kidOf(old)])
+      assert.strictEqual((yield* getMe(`Bearer ${old}`)).status, 200)
+      assert.strictEqual((yield* getMe(`Bearer ${token}`)).status, 200)
+    }).pipe(Effect.provide(layer)))
+
+  test("accepts the old secret during the overlap, unless its value or its number is revoked", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const first = yield* register()
+      const { clientId } = first.credentials
+      const statusOf = (app: FakeIms.App) => Effect.map(post(valid(app)), ({ status }) => status)
+      const second = yield* fake.regenerateSecret(clientId, { overlap: "1 hour" })
+      assert.deepStrictEqual([yield* statusOf(first), yield* statusOf(second)], [200, 200])
+      yield* fake.revokeSecret(clientId, first.credentials.clientSecret)
+      assert.deepStrictEqual([yield* statusOf(first), yield* statusOf(second)], [401, 200])
+      const third = yield* fake.regenerateSecret(clientId, { overlap: "1 hour" })
+      yield* fake.revokeSecret(clientId, 2)
+      assert.deepStrictEqual([yield* statusOf(second), yield* statusOf(third)], [401, 200])
+      const exit = yield* Effect.exit(fake.revokeSecret(clientId, 4))
+      assert.include(String(exit), "never had secret number 4")
+    }).pipe(Effect.provide(layer)))
+
+  test("lists its apps, and which are disabled", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const app = yield* register(["itwins:read"])
+      yield* fake.disableApp(app.credentials.clientId)
+      const listed = (yield* fake.apps).at(-1)
+      assert.deepStrictEqual(
+        [listed?.name, listed?.enabled, [...(listed?.scopes ?? [])], listed && secretOf(listed)],
+        ["Contract", false, ["itwins:read"], secretOf(app)]
+      )
+      yield* fake.enableApp(app.credentials.clientId)
+      assert.isTrue((yield* fake.apps).every(({ enabled }) => enabled))
+      const count = (yield* fake.apps).length
+      yield* fake.deleteApp(app.credentials.clientId)
+      assert.strictEqual((yield* fake.apps).length, count - 1)
+    }).pipe(Effect.provide(layer)))
+
+  test("gives a member of an iTwin the permissions of its roles, until role, member or iTwin are gone", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const { apiBaseUrl } = fake.environment
+      const app = yield* register()
+      const email = app.credentials.clientEmail
+      const headers = { authorization: `Bearer ${yield* tokenFor(app)}` }
+      const { id } = yield* fake.createITwin({ displayName: "Bridge", class: "Thing", number: "7" })
+      const permissions = Effect.gen(function* () {
+        const response = yield* HttpClient.get(`${apiBaseUrl}/accesscontrol/itwins/${id}/permissions`, { headers })
+        return response.status === 200 ? JSON.parse(yield* response.text).permissions : response.status
+      })
+      assert.strictEqual(yield* permissions, 404)
+      const reader = yield* fake.addRole(id, { displayName: "Reader", permissions: ["imodels_read"] })
+      const writer = yield* fake.addRole(id, { displayName: "Writer", permissions: ["imodels_write"] })
+      yield* fake.addMember(id, { email, roleIds: [reader.id, writer.id] })
+      assert.deepStrictEqual(yield* permissions, ["imodels_read", "imodels_write"])
+      yield* fake.deleteRole(id, writer.id)
+      assert.deepStrictEqual(yield* permissions, ["imodels_read"])
+      assert.deepStrictEqual(yield* fake.iTwins, [
+        {
+          id,
+          displayName: "Bridge",
+          class: "Thing",
+          subClass: "Project",
+          type: null,
+          number: "7",
+          roles: [{ id: reader.id, displayName: "Reader", description: "", permissions: ["imodels_read"] }],
+          members: [{ email, roleIds: [reader.id] }]
+        }
+      ])
+      yield* fake.removeMember(id, email)
+      assert.strictEqual(yield* permissions, 404)
+      assert.deepStrictEqual((yield* fake.iTwins)[0]?.members, [])
+      yield* fake.deleteITwin(id)
+      assert.deepStrictEqual(yield* fake.iTwins, [])
+      assert.include(String(yield* Effect.exit(fake.deleteITwin(id))), `no iTwin ${id}`)
+    }).pipe(Effect.provide(layer)))
+
+  test("serves a route of the test's own until it is removed, and then the one that it replaced", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const { apiBaseUrl } = fake.environment
+      const app = yield* register(["itwins:read", "itwin-platform"])
+      const headers = { authorization: `Bearer ${yield* tokenFor(app)}` }
+      const get = (path: string) =>
+        Effect.gen(function* () {
+          const response = yield* HttpClient.get(`${apiBaseUrl}${path}`, { headers })
+          return [response.status, JSON.parse(yield* response.text)]
+        })
+      const answer = () => HttpServerResponse.jsonUnsafe({ teapot: true }, { status: 418 })
+      yield* fake.addRoute("GET", "/storage/:folder", answer)
+      yield* fake.addRoute("GET", "/users/me", answer)
+      assert.deepStrictEqual(yield* get("/storage/top"), [418, { teapot: true }])
+      assert.deepStrictEqual(yield* get("/users/me"), [418, { teapot: true }])
+      assert.strictEqual((yield* getMe()).status, 401)
+      assert.deepStrictEqual(
+        (yield* fake.routes).filter(({ own }) => own).map(({ name }) => name),
+        ["GET /users/me", "GET /storage/:folder"]
+      )
+      yield* fake.removeRoute("GET /storage/:folder")
+      yield* fake.removeRoute("GET /users/me")
+      assert.strictEqual((yield* get("/storage/top"))[0], 404)
+      assert.strictEqual((yield* get("/users/me"))[0], 200)
+      assert.isFalse((yield* fake.routes).some(({ own }) => own))
+      assert.include(String(yield* Effect.exit(fake.removeRoute("GET /users/me"))), "added no route")
+    }).pipe(Effect.provide(layer)))
+
+  test("follows changes of the profile until it is reset", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const before = yield* fake.profile
+      yield* fake.setProfile({ invalidClientStatus: 400, scopeInResponse: true })
+      assert.deepStrictEqual(yield* fake.profile, { ...before, invalidClientStatus: 400, scopeInResponse: true })
+      const app = yield* register()
+      assert.strictEqual((yield* post(valid(app))).body.scope, "itwin-platform")
+      assert.strictEqual((yield* post({ ...valid(app), client_secret: "fake-secret-wrong" })).status, 400)
+      yield* fake.reset
+      assert.deepStrictEqual(yield* fake.profile, before)
+    }).pipe(Effect.provide(layer)))
+
+  test("counts requests, gives the n-th one to those who wait for it, and forgets them", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const waiting = yield* Effect.forkChild(fake.awaitRequest("GET /users/me", 2), { startImmediately: true })
+      yield* getMe()
+      yield* getMe()
+      assert.deepInclude(yield* Fiber.join(waiting), { number: 2, route: "GET /users/me" })
+      assert.strictEqual(yield* fake.countRequests("GET /users/me"), 2)
+      assert.strictEqual(yield* fake.countRequests("POST /connect/token"), 0)
+      assert.strictEqual(yield* fake.maxConcurrent, 1)
+      assert.strictEqual(yield* fake.droppedEntries, 0)
+      assert.include(String(yield* Effect.exit(fake.countRequests("GET /users/you"))), "GET /users/me")
+      yield* fake.clearJournal
+      assert.deepStrictEqual(yield* fake.journal, [])
+      assert.strictEqual(yield* fake.countRequests("GET /users/me"), 0)
+      yield* getMe()
+      assert.strictEqual((yield* fake.awaitRequest("GET /users/me")).number, 1)
     }).pipe(Effect.provide(layer)))
 
   test("answers 404 where it has no route", () =>

@@ -16,6 +16,7 @@ export const makeControls = (
   { engine, ims, platform }: Fake,
   environment: Environment.Environment
 ): FakeIms["Service"] => {
+  const { profile } = ims
   const { assertRequests, entries, ...common } = makeEngineControls(engine, (message) => new FakeImsError({ message }))
   return {
     environment,
@@ -28,6 +29,7 @@ export const makeControls = (
     reset: Effect.sync(() => {
       ims.apps.clear()
       ims.issued.clear()
+      ims.profile = profile
       platform.iTwins.clear()
       engine.reset()
     })

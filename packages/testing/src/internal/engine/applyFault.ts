@@ -61,7 +61,8 @@ const changeFields = (response: Response, changes: FieldChanges): Response => {
     : response
 }
 
-const respond = ({ status, headers, body }: Extract<Fault, { _tag: "Respond" }>): Response => {
+/** The answer as it is described: a text is sent as it is, anything else as JSON. */
+export const respond = ({ status, headers, body }: Omit<Extract<Fault, { _tag: "Respond" }>, "_tag">): Response => {
   if (body === undefined) return HttpServerResponse.empty({ status, headers })
   return typeof body === "string"
     ? HttpServerResponse.text(body, { status, headers, contentType: headers?.["content-type"] ?? "text/plain" })

@@ -13,6 +13,8 @@ export interface AdjustableClock extends Clock.Clock {
   readonly reset: () => void
 }
 
+export const isAdjustableClock = (clock: Clock.Clock): clock is AdjustableClock => "advance" in clock
+
 export const makeAdjustableClock = (below: Clock.Clock): AdjustableClock => {
   let offset = 0
   const sleepers = new Set<Deferred.Deferred<void>>()

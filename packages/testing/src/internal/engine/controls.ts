@@ -43,6 +43,7 @@ export const makeEngineControls = <E>(engine: Engine, fail: (message: string) =>
     journal: entries({}),
     countRequests: (route: string): Effect.Effect<number> => Effect.sync(() => engine.count(route)),
     assertRequests,
+    clearJournal: Effect.sync(engine.clearJournal),
     droppedEntries: Effect.sync(engine.journal.dropped),
     maxConcurrent: Effect.sync(engine.maxConcurrent),
     awaitRequest: (route: string, n = 1): Effect.Effect<Journal.Entry> => engine.arrival(route, n)

@@ -65,7 +65,10 @@ export interface Engine {
   readonly clock: Clock.Clock
   readonly entropy: Entropy
   readonly journal: Journal
-  readonly add: (route: Route) => void
+  /** Adds a route. One of the same name is replaced, and returned. */
+  readonly add: (route: Route) => Route | undefined
+  /** Removes the route of this name with its script. */
+  readonly remove: (route: string) => void
   /** The names of the routes, in the order in which they were added. */
   readonly routes: () => ReadonlyArray<string>
   /** The script of the route; a `RangeError` that lists the routes if there is none. */
@@ -81,6 +84,8 @@ export interface Engine {
   /** How many requests the route received. */
   readonly count: (route: string) => number
   readonly maxConcurrent: () => number
+  /** Forgets the journal, the counts and the largest number of concurrent requests. */
+  readonly clearJournal: () => void
   /** Forgets the scripts and the journal. */
   readonly reset: () => void
   /** Serves the routes of these hosts on one origin. The last host refuses what none of them serves. */
@@ -141,6 +146,11 @@ export const makeEngine = (options: EngineOptions): Engine => {
     throw new RangeError(
       `The fake has no route ${JSON.stringify(route)}. Its routes: ${[...scripts.keys()].join(", ")}.`
     )
+  }
+
+  const clearJournal = () => {
+    journal.clear()
+    most = 0
   }
 
   const open = (request: Request, path: string, query: URLSearchParams, route: string): Writing => {
@@ -222,8 +232,12 @@ export const makeEngine = (options: EngineOptions): Engine => {
     entropy,
     journal,
     add: (route) => {
-      router.add(route)
       if (!scripts.has(nameOf(route))) scripts.set(nameOf(route), makeScript(clock))
+      return router.add(route)
+    },
+    remove: (route) => {
+      router.remove(route)
+      scripts.delete(route)
     },
     routes: () => [...scripts.keys()],
     script: scriptOf,
@@ -241,10 +255,10 @@ export const makeEngine = (options: EngineOptions): Engine => {
       return journal.count(route)
     },
     maxConcurrent: () => most,
+    clearJournal,
     reset: () => {
       for (const script of scripts.values()) script.clear()
-      journal.clear()
-      most = 0
+      clearJournal()
     },
     handler: (...hosts) =>
       Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>

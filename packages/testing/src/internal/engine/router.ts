@@ -52,8 +52,9 @@ const matchPath = (pattern: Path, path: string): Params | undefined => {
 const rank = (pattern: Path): string => pattern.replaceAll(/:[^/]+/g, "\uffff")
 
 export interface Router<Route extends Pattern> {
-  /** Adds a route. One of the same name is replaced. */
-  readonly add: (route: Route) => void
+  /** Adds a route. One of the same name is replaced, and returned. */
+  readonly add: (route: Route) => Route | undefined
+  readonly remove: (name: string) => void
   readonly match: (method: string, path: string, among: (route: Route) => boolean) => Match<Route>
   readonly routes: () => ReadonlyArray<Route>
 }
@@ -61,12 +62,21 @@ export interface Router<Route extends Pattern> {
 export const makeRouter = <Route extends Pattern>(): Router<Route> => {
   const byName = new Map<string, Route>()
   let sorted: ReadonlyArray<{ readonly path: Path; readonly route: Route }> = []
+  const sort = () => {
+    sorted = [...byName.values()]
+      .flatMap((route) => route.paths.map((path) => ({ path, route, rank: rank(path) })))
+      .sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0))
+  }
   return {
     add: (route) => {
+      const replaced = byName.get(nameOf(route))
       byName.set(nameOf(route), route)
-      sorted = [...byName.values()]
-        .flatMap((route) => route.paths.map((path) => ({ path, route, rank: rank(path) })))
-        .sort((a, b) => (a.rank < b.rank ? -1 : a.rank > b.rank ? 1 : 0))
+      sort()
+      return replaced
+    },
+    remove: (name) => {
+      byName.delete(name)
+      sort()
     },
     match: (method, path, among) => {
       // RFC 9110 §9.3.2: HEAD is GET without the content.

@@ -110,9 +110,11 @@ export const regenerateSecret = (ims: Ims, app: Application, overlap: number): v
   app.secrets.push(makeSecret(ims.entropy))
 }
 
-/** Rejects the secret from now on. Returns false if the app never had it. */
-export const revokeSecret = (ims: Ims, app: Application, value: string): boolean => {
-  const secret = app.secrets.find((secret) => secret.value === value)
+/** Rejects the secret of this value or version from now on. Returns false if the app never had it. */
+export const revokeSecret = (ims: Ims, app: Application, which: string | number): boolean => {
+  const secret = app.secrets.find(({ value }, index) =>
+    typeof which === "string" ? value === which : index + 1 === which
+  )
   if (secret === undefined) return false
   secret.validUntil = Math.min(secret.validUntil, now(ims))
   secret.isRevoked = true

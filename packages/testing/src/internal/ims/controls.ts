@@ -25,6 +25,7 @@ const millis = (input: Duration.Input | undefined): number => Duration.toMillis(
 const appView = (app: clients.Application): App => ({
   name: app.name,
   scopes: app.scopes,
+  enabled: app.isEnabled,
   credentials: clients.credentialsOf(app)
 })
 
@@ -43,6 +44,7 @@ const findDefault = ({ apps }: Ims): clients.Application => {
 
 type Controls = Pick<
   FakeIms["Service"],
+  | "apps"
   | "registerApp"
   | "regenerateSecret"
   | "revokeSecret"
@@ -53,6 +55,8 @@ type Controls = Pick<
   | "enableApp"
   | "deleteApp"
   | "rotateKeys"
+  | "profile"
+  | "setProfile"
 >
 
 export const makeImsControls = (ims: Ims): Controls => {
@@ -60,6 +64,7 @@ export const makeImsControls = (ims: Ims): Controls => {
     Effect.sync(() => f(find(ims.apps, "app", clientId)))
 
   return {
+    apps: Effect.sync(() => [...ims.apps.values()].map(appView)),
     registerApp: (registration) =>
       Effect.map(
         decodeApp({
@@ -86,8 +91,9 @@ export const makeImsControls = (ims: Ims): Controls => {
       }),
     revokeSecret: (clientId, secret) =>
       withApp(clientId, (app) => {
-        if (clients.revokeSecret(ims, app, Redacted.value(secret))) return
-        throw new clients.FakeImsError({ message: `The app ${clientId} never had this secret` })
+        if (clients.revokeSecret(ims, app, typeof secret === "number" ? secret : Redacted.value(secret))) return
+        const which = typeof secret === "number" ? `secret number ${secret}` : "this secret"
+        throw new clients.FakeImsError({ message: `The app ${clientId} never had ${which}` })
       }),
     issueToken: ({ claims = {}, clientId, expiresIn, scopes } = {}) =>
       Effect.sync(() => {
@@ -122,6 +128,11 @@ export const makeImsControls = (ims: Ims): Controls => {
         app.isEnabled = true
       }),
     deleteApp: (clientId) => withApp(clientId, () => void ims.apps.delete(clientId)),
-    rotateKeys: Effect.sync(() => void ims.keys.unshift(makeKey(ims.algorithm, ims.entropy)))
+    rotateKeys: Effect.sync(() => void ims.keys.unshift(makeKey(ims.algorithm, ims.entropy))),
+    profile: Effect.sync(() => ims.profile),
+    setProfile: (changes) =>
+      Effect.sync(() => {
+        ims.profile = { ...ims.profile, ...changes }
+      })
   }
 }

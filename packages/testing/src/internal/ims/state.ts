@@ -15,7 +15,7 @@ export interface Ims {
   readonly issuer: string
   /** Where the token endpoint is served, in addition to `/connect/token`. */
   readonly tokenPath: Path
-  readonly profile: Profile
+  profile: Profile
   readonly algorithm: Algorithm
   /** Newest first: the first one signs, all are published. */
   readonly keys: Array<SigningKey>

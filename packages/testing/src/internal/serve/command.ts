@@ -1,5 +1,6 @@
 // The command `fake-ims`: its options, and what it runs.
 import { readFile } from "node:fs/promises"
+import * as Clock from "effect/Clock"
 import type { ConfigError } from "effect/Config"
 import * as Config from "effect/Config"
 import * as Console from "effect/Console"
@@ -20,11 +21,12 @@ import { FakeIms } from "../../FakeIms.ts"
 import * as FakeImsServer from "../../FakeImsServer.ts"
 import { FakeKeyVault } from "../../FakeKeyVault.ts"
 import * as FakeKeyVaultServer from "../../FakeKeyVaultServer.ts"
+import { makeAdjustableClock } from "../engine/clock.ts"
 import { startedRsaKey } from "../engine/rsaKey.ts"
-import { parse, type Settings, type SettingsError, setUp } from "../settings.ts"
 import { banner, clearReadyFile, factsOf, vaultFacts, writeReadyFile } from "./facts.ts"
 import { whyNotPublicUrl } from "./hosts.ts"
 import { RequestLog } from "./requestLog.ts"
+import { parse, type Settings, type SettingsError, setUp } from "./settings.ts"
 
 const portOf = (name: string, description: string) =>
   Flag.Int(name).pipe(
@@ -150,8 +152,10 @@ const serve = Effect.fnUntraced(function* (options: Options) {
   const seed = Option.getOrUndefined(options.seed) ?? settings.seed
   const tokenLife = Option.getOrUndefined(options.tokenLife) ?? settings.tokenLife
 
+  // Moving it moves the time of both.
+  const clock = Layer.succeed(Clock.Clock, makeAdjustableClock(yield* Clock.Clock))
   const vault = options.vault
-    ? yield* started(FakeKeyVaultServer.layer({ port: options.vaultPort, tls, seed }))
+    ? yield* started(Layer.provide(FakeKeyVaultServer.layer({ port: options.vaultPort, tls, seed }), clock))
     : undefined
   if (settings.algorithm !== "EdDSA") yield* Effect.promise(startedRsaKey)
   let complete = settings
@@ -168,9 +172,10 @@ const serve = Effect.fnUntraced(function* (options: Options) {
       profile: settings.profile,
       admin: {
         token: yield* readToken(options.adminToken),
+        vault: vault && Context.get(vault, FakeKeyVault),
         onReset: (fake) => Effect.suspend(() => Effect.orDie(setUp(fake, complete)))
       }
-    })
+    }).pipe(Layer.provide(clock))
   )
 
   const fake = Context.get(ims, FakeIms)

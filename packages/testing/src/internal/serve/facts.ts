@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import type { FakeIms } from "../../FakeIms.ts"
 import type { FakeKeyVault } from "../../FakeKeyVault.ts"
 import type { Endpoint } from "../../FakeKeyVaultServer.ts"
-import type { Settings } from "../settings.ts"
+import type { Settings } from "./settings.ts"
 
 /** What a program needs to use the fake vault. */
 export interface VaultFacts {

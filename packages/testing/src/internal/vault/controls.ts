@@ -1,16 +1,29 @@
 // The controls of the fake Key Vault: what a test sets up, and what it asks afterwards.
-import type * as DateTime from "effect/DateTime"
+import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { FakeKeyVault } from "../../FakeKeyVault.ts"
 import type * as Journal from "../../Journal.ts"
 import { verifyScripts } from "../engine/verify.ts"
 import type { PipelineClient } from "./pipeline.ts"
-import { isSecretName } from "./secrets.ts"
+import { isSecretName, type Version } from "./secrets.ts"
 import { firstChallenge, nowSeconds, tokenRoutes, type Vault } from "./vault.ts"
 
 const seconds = (time: DateTime.DateTime | undefined): number | undefined =>
   time === undefined ? undefined : Math.floor(time.epochMilliseconds / 1000)
+
+const timeOf = (seconds: number | undefined): DateTime.Utc | undefined =>
+  seconds === undefined ? undefined : DateTime.makeUnsafe(seconds * 1000)
+
+const versionView = ({ contentType, created, enabled, expires, id, notBefore, tags }: Version) => ({
+  id,
+  enabled,
+  createdAt: DateTime.makeUnsafe(created * 1000),
+  contentType,
+  expiresAt: timeOf(expires),
+  notBefore: timeOf(notBefore),
+  tags
+})
 
 /** Runs `change`; nothing to change is a mistake of the test. */
 const mustChange = (what: string, change: () => unknown): Effect.Effect<void> =>
@@ -53,6 +66,13 @@ export const makeControls = (vault: Vault, httpClient: PipelineClient): FakeKeyV
           enabled: options?.enabled ?? true
         }).id
       }),
+    secretNames: Effect.sync(() => secrets.all().map(([name]) => name)),
+    versions: (name) =>
+      Effect.sync(() => {
+        const versions = secrets.versions(name)
+        if (versions === undefined) throw new RangeError(`The fake vault has no secret ${quoted(name)}.`)
+        return versions.map(versionView)
+      }),
     disableVersion: setEnabled(false),
     enableVersion: setEnabled(true),
     deleteSecret: (name) => mustChange(`secret ${quoted(name)}`, () => secrets.remove(name)),
@@ -89,6 +109,9 @@ export const makeControls = (vault: Vault, httpClient: PipelineClient): FakeKeyV
     verify: verifyScripts(engine),
 
     journal: entries(() => true),
+    clearJournal: Effect.sync(engine.clearJournal),
+    droppedEntries: Effect.sync(engine.journal.dropped),
+    countRequests: (route) => Effect.sync(() => engine.count(route)),
     tokenRequests: entries(({ route }) => tokenRoutes.includes(route)),
     awaitRequest: (route, n = 1) => engine.arrival(route, n),
     maxConcurrent: Effect.sync(engine.maxConcurrent),

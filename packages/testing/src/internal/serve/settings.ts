@@ -1,31 +1,13 @@
 // What the file of `fake-ims --config` may say, and how a fake is set up by it.
 import * as Data from "effect/Data"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
-import * as FakeIms from "../FakeIms.ts"
-import * as Fault from "../Fault.ts"
-import { explain } from "./explain.ts"
-import { findSyntaxProblem } from "./serve/jsonSyntax.ts"
-
-const Seconds = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
-
-/** What an app is registered with, in the file and over `/__admin`. */
-export const App = Schema.Struct({
-  name: FakeIms.AppName,
-  scopes: Schema.optionalKey(Schema.Array(Schema.NonEmptyString)),
-  tokenLife: Schema.optionalKey(Seconds),
-  claims: Schema.optionalKey(Schema.Record(Schema.String, Schema.Unknown)),
-  clientId: Schema.optionalKey(Schema.NonEmptyString),
-  clientSecret: Schema.optionalKey(FakeIms.FakeSecret)
-})
-
-const Role = Schema.Struct({
-  displayName: Schema.NonEmptyString,
-  description: Schema.optionalKey(Schema.String),
-  permissions: Schema.Array(Schema.NonEmptyString)
-})
+import type * as FakeIms from "../../FakeIms.ts"
+import * as Fault from "../../Fault.ts"
+import { explain } from "../explain.ts"
+import { App, iTwinFields, ProfileChanges, Role, Seconds, toRegistration } from "./inputs.ts"
+import { findSyntaxProblem } from "./jsonSyntax.ts"
 
 const Member = Schema.Struct({
   /** The name of an app of the file; or else an e-mail. */
@@ -40,21 +22,9 @@ const Member = Schema.Struct({
 )
 
 const ITwin = Schema.Struct({
-  displayName: Schema.NonEmptyString,
-  id: Schema.optionalKey(Schema.NonEmptyString),
+  ...iTwinFields,
   roles: Schema.optionalKey(Schema.Array(Role)),
   members: Schema.optionalKey(Schema.Array(Member))
-})
-
-const Profile = Schema.Struct({
-  invalidClientStatus: Schema.optionalKey(Schema.Literals([400, 401])),
-  basicChallenge: Schema.optionalKey(Schema.Boolean),
-  clientSecretBasic: Schema.optionalKey(Schema.Boolean),
-  basicEncoding: Schema.optionalKey(Schema.Literals(["form", "raw", "either"])),
-  scopeClaim: Schema.optionalKey(Schema.Literals(["array", "string"])),
-  scopeInResponse: Schema.optionalKey(Schema.Boolean),
-  refusedScopes: Schema.optionalKey(Schema.Array(Schema.String)),
-  tokenLifeSeconds: Schema.optionalKey(Seconds)
 })
 
 type Problems = Array<{ readonly path: ReadonlyArray<PropertyKey>; readonly issue: string }>
@@ -65,7 +35,7 @@ const Settings = Schema.Struct({
   script: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Fault.Step))),
   seed: Schema.optionalKey(Schema.NonEmptyString),
   tokenLife: Schema.optionalKey(Seconds),
-  profile: Schema.optionalKey(Profile),
+  profile: Schema.optionalKey(ProfileChanges),
   algorithm: Schema.optionalKey(Schema.Literals(["EdDSA", "RS256"]))
 }).check(
   Schema.makeFilter(({ apps = [], iTwins = [] }) => {
@@ -113,15 +83,6 @@ export const parse = (text: string): Effect.Effect<Settings, SettingsError> =>
           message: `line ${problem.line}, column ${problem.column}: This is not JSON. Expected ${problem.expected}.`
         })
   })
-
-export const toRegistration = (app: typeof App.Type): FakeIms.Registration => ({
-  name: app.name,
-  scopes: app.scopes,
-  claims: app.claims,
-  clientId: app.clientId,
-  tokenLife: app.tokenLife === undefined ? undefined : Duration.seconds(app.tokenLife),
-  clientSecret: app.clientSecret === undefined ? undefined : Redacted.make(app.clientSecret)
-})
 
 const createITwin = Effect.fnUntraced(function* (
   fake: FakeIms.FakeIms["Service"],

@@ -1,0 +1,122 @@
+// `/health`, and the admin API under `/__admin`, for tests in any language. Nothing here is journaled.
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as UrlParams from "effect/http/UrlParams"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import { type Method, makeRouter, type Pattern } from "../../engine/router.ts"
+import { findSyntaxProblem } from "../jsonSyntax.ts"
+import type { Admin } from "./admin.ts"
+import type { App } from "./app.ts"
+import { guard, refuse } from "./guard.ts"
+
+type Request = HttpServerRequest.HttpServerRequest
+type Response = HttpServerResponse.HttpServerResponse
+
+/** In bytes. */
+const bodyLimit = 1024 * 1024
+
+const pathOf = (request: Request): string => request.url.split("?")[0] ?? ""
+
+export const isAdmin = (request: Request): boolean =>
+  pathOf(request) === "/health" || /^\/__admin(?:\/|$)/.test(pathOf(request))
+
+/** The text of the body, or `undefined` if it is larger than the limit. */
+const readText = (request: Request): Effect.Effect<string | undefined> =>
+  Effect.suspend(() => {
+    const chunks: Array<Uint8Array> = []
+    let size = 0
+    return request.stream.pipe(
+      Stream.takeWhile((chunk) => {
+        size += chunk.byteLength
+        if (size <= bodyLimit) chunks.push(chunk)
+        return size <= bodyLimit
+      }),
+      Stream.runDrain,
+      Effect.catch(() => Effect.void),
+      Effect.map(() => (size > bodyLimit ? undefined : Buffer.concat(chunks).toString()))
+    )
+  })
+
+/** The same request with this method and body. */
+const withBody = ({ headers, url }: Request, method: string, body: HttpBody.HttpBody): Request =>
+  HttpServerRequest.fromClientRequest(
+    HttpClientRequest.makeWith(method, url, UrlParams.empty, Option.none(), headers, body)
+  )
+
+const takesBody = new Set<string>(["POST", "PUT", "PATCH"])
+
+/** Returns the request with its body read and found to be JSON, or the answer that refuses it. */
+const readRequest = (
+  request: Request,
+  method: Method
+): Effect.Effect<{ readonly request: Request } | { readonly refused: Response }> => {
+  if (!takesBody.has(method)) return Effect.succeed({ request: withBody(request, method, HttpBody.empty) })
+  return Effect.map(readText(request), (text) => {
+    if (text === undefined) return { refused: refuse(413, `The body is larger than ${bodyLimit} bytes.`) }
+    const json = text.replace(/^\uFEFF/, "").trim() === "" ? "{}" : text.replace(/^\uFEFF/, "")
+    const problem = findSyntaxProblem(json)
+    if (problem === undefined) return { request: withBody(request, method, HttpBody.text(json, "application/json")) }
+    const { column, expected, line } = problem
+    return { refused: refuse(400, `line ${line}, column ${column}: This is not JSON. Expected ${expected}.`) }
+  })
+}
+
+/** Finds the operation before the request is read, so that 404 and 405 say more than that nothing was found. */
+const makeFind = ({ operations }: App) => {
+  const router = makeRouter<Pattern>()
+  for (const operation of operations) router.add(operation)
+  return (request: Request) => router.match(request.method, pathOf(request), () => true)
+}
+
+/** Serves what begins with `/__admin`, and `/health`. */
+export const makeAdmin = Effect.fnUntraced(function* (admin: Admin) {
+  const context = yield* Effect.context<Scope.Scope>()
+  // Loaded with the first request, because a server that nobody controls starts faster without it.
+  const loaded = yield* Effect.cached(
+    Effect.uninterruptible(
+      Effect.promise(() => import("./app.ts")).pipe(
+        Effect.flatMap(({ makeApp }) => makeApp(admin)),
+        Effect.map((app) => ({ app, find: makeFind(app) })),
+        // Handlers keep the context in which they are built, which must not contain the first request.
+        Effect.updateContext((_: Context.Context<never>) => context)
+      )
+    )
+  )
+
+  const serve = (request: Request): Effect.Effect<Response> =>
+    Effect.flatMap(loaded, ({ app, find }) => {
+      const match = find(request)
+      switch (match._tag) {
+        case "Unknown": {
+          const hint =
+            admin.vault === undefined && pathOf(request).startsWith("/__admin/vault")
+              ? "This fake has no vault. Start it with --vault."
+              : "GET /__admin/openapi.json lists what it has."
+          return Effect.succeed(refuse(404, `The admin API has no ${request.method} ${pathOf(request)}. ${hint}`))
+        }
+        case "WrongMethod": {
+          const allow = match.allow.join(", ")
+          const message = `The admin API has no ${request.method} ${pathOf(request)}. Use ${allow}.`
+          return Effect.succeed(refuse(405, message, { allow }))
+        }
+        case "Found":
+          return Effect.flatMap(readRequest(request, match.route.method), (read) =>
+            "refused" in read
+              ? Effect.succeed(read.refused)
+              : Effect.provideService(app.serve, HttpServerRequest.HttpServerRequest, read.request)
+          )
+      }
+    })
+
+  return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+    if (pathOf(request) === "/health") return Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "ok" }))
+    const refused = guard(admin.token, request)
+    return refused === undefined ? serve(request) : Effect.succeed(refused)
+  })
+})
