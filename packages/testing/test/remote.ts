@@ -1,4 +1,6 @@
 // The controls of a `fake-ims` in another process, over its admin API.
+import { request as httpsRequest } from "node:https"
+import { text } from "node:stream/consumers"
 import { AccessToken, ClientCredentials, Environment, Scopes } from "@effect-itwin/core"
 import { FakeIms, FakeKeyVault, FakeKeyVaultServer, Fault, Journal } from "@effect-itwin/testing"
 import { DateTime, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
@@ -74,8 +76,8 @@ const fixed = Effect.fnUntraced(function* (handler: Parameters<FakeIms.FakeIms["
   const request = HttpServerRequest.fromWeb(new Request("http://127.0.0.1/"))
   const answer = handler({ clientId: "", scopes: new Set(), params: {}, request })
   const response = HttpServerResponse.toWeb(Effect.isEffect(answer) ? yield* answer : answer)
-  const text = yield* Effect.promise(() => response.text())
-  return { status: response.status, ...(text === "" ? {} : { body: JSON.parse(text) }) }
+  const json = yield* Effect.promise(() => response.text())
+  return { status: response.status, ...(json === "" ? {} : { body: JSON.parse(json) }) }
 })
 
 const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
@@ -188,6 +190,36 @@ const versionOf = ({ contentType, createdAt, expiresAt, notBefore, ...version }:
   notBefore: timeOf(notBefore)
 })
 
+/** The part of an `HttpClient` of the Azure SDK that the contract uses, over https. */
+const httpClientFor = (ca: string | undefined): FakeKeyVault.HttpClient => ({
+  sendRequest: (request) =>
+    new Promise((resolve, reject) => {
+      const { headers, method, url } = request
+      const sent = httpsRequest(url, { method, headers: Object.fromEntries(headers), agent: false, ca }, (response) => {
+        const received = new Map(Object.entries(response.headers).map(([name, value]) => [name, String(value)]))
+        text(response).then(
+          (bodyAsText) =>
+            resolve({
+              request,
+              status: response.statusCode ?? 0,
+              bodyAsText,
+              headers: {
+                get: (name) => received.get(name.toLowerCase()),
+                has: (name) => received.has(name.toLowerCase()),
+                set: (name, value) => void received.set(name.toLowerCase(), String(value)),
+                delete: (name) => void received.delete(name.toLowerCase()),
+                toJSON: () => Object.fromEntries(received),
+                [Symbol.iterator]: () => received.entries()
+              }
+            }),
+          reject
+        )
+      })
+      sent.on("error", reject)
+      sent.end(request.body)
+    })
+})
+
 const tokenRoutes = new Set(["POST /:tenant/oauth2/v2.0/token", "GET /metadata/identity/oauth2/token"])
 
 const remoteVault = Effect.fnUntraced(function* (facts: Bin["facts"]) {
@@ -203,7 +235,7 @@ const remoteVault = Effect.fnUntraced(function* (facts: Bin["facts"]) {
     tenantId: vault.tenantId,
     clientId: vault.clientId,
     clientSecret: Redacted.make(vault.clientSecret),
-    httpClient: { sendRequest: () => Promise.reject(new Error("A vault in another process has no client.")) },
+    httpClient: httpClientFor(facts.vault?.certificate),
     verify: Effect.mapError(common.verify, ({ message }) => new FakeKeyVault.FakeError({ message })),
     setSecret: (name, value, options) =>
       Effect.map(

@@ -45,7 +45,7 @@ export const clock = group(
   "clock",
   "/__admin",
   "The time of the fake. When it moves on, tokens expire and pending delays end.",
-  HttpApiEndpoint.get("time", "/clock", { success: Time }).annotate(OpenApi.Summary, "The fake's time"),
+  HttpApiEndpoint.get("time", "/clock", { success: Time }).annotate(OpenApi.Summary, "Returns the fake's time"),
   HttpApiEndpoint.post("moveClock", "/clock", { payload: Move, success: Time }).annotate(
     OpenApi.Summary,
     "Moves the fake's time: `advance` by milliseconds, or `set` to ISO 8601 or epoch milliseconds"

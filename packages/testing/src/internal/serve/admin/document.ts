@@ -16,7 +16,7 @@ export const document = group(
   "The description of the admin API.",
   HttpApiEndpoint.get("document", "/openapi.json", { success: Schema.JsonObject }).annotate(
     OpenApi.Summary,
-    "This API as an OpenAPI 3.1 document"
+    "Returns this API as an OpenAPI 3.1 document"
   )
 )
 

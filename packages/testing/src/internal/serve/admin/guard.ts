@@ -23,10 +23,11 @@ export const guard = (
       "www-authenticate": 'Bearer realm="fake-ims"'
     })
   }
-  // A page of another site can send a form or a text without a preflight request, but not JSON.
+  // A page of another site can send a form or a text without a preflight request, but not JSON. Some clients name a type
+  // without a body too.
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
   const contentType = headers["content-type"]?.split(";")[0]?.trim().toLowerCase()
-  if (contentType === undefined ? hasBody : contentType !== "application/json") {
+  if (hasBody && contentType !== "application/json") {
     return refuse(415, "The body must be sent as Content-Type: application/json.")
   }
   return headers.origin !== undefined && URL.parse(headers.origin)?.host !== headers.host

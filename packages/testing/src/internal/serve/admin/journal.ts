@@ -70,7 +70,7 @@ export const journalEndpoints = [
     error: NotFound
   }).annotate(
     OpenApi.Summary,
-    "The requests so far, oldest first, without secrets; filters: `route`, `outcome`, `clientId`, `since`, `limit`"
+    "Returns the requests, oldest first, without secrets; filters: `route`, `outcome`, `clientId`, `since`, `limit`"
   ),
   HttpApiEndpoint.delete("clearJournal", "/journal", { success: Done }).annotate(
     OpenApi.Summary,
@@ -80,7 +80,10 @@ export const journalEndpoints = [
     query: { route },
     success: Summary,
     error: NotFound
-  }).annotate(OpenApi.Summary, "Counts of requests (of a `route`), of dropped entries, and the largest concurrency"),
+  }).annotate(
+    OpenApi.Summary,
+    "Counts the requests (of a `route`) and the dropped entries, and returns the largest concurrency"
+  ),
   HttpApiEndpoint.get("awaitRequest", "/journal/wait", {
     query: {
       route: Schema.String,

@@ -1,6 +1,7 @@
 // `/health`, and the admin API under `/__admin`, for tests in any language. Nothing here is journaled.
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -43,10 +44,17 @@ const readText = (request: Request): Effect.Effect<string | undefined> =>
     )
   })
 
-/** The same request with this method and body. */
-const withBody = ({ headers, url }: Request, method: string, body: HttpBody.HttpBody): Request =>
+/** The same request with this method and JSON as its body. A request without a body may name any type. */
+const withJson = ({ headers, url }: Request, method: string, json: string): Request =>
   HttpServerRequest.fromClientRequest(
-    HttpClientRequest.makeWith(method, url, UrlParams.empty, Option.none(), headers, body)
+    HttpClientRequest.makeWith(
+      method,
+      url,
+      UrlParams.empty,
+      Option.none(),
+      Headers.set(headers, "content-type", "application/json"),
+      json === "" ? HttpBody.empty : HttpBody.text(json, "application/json")
+    )
   )
 
 const takesBody = new Set<string>(["POST", "PUT", "PATCH"])
@@ -56,12 +64,12 @@ const readRequest = (
   request: Request,
   method: Method
 ): Effect.Effect<{ readonly request: Request } | { readonly refused: Response }> => {
-  if (!takesBody.has(method)) return Effect.succeed({ request: withBody(request, method, HttpBody.empty) })
+  if (!takesBody.has(method)) return Effect.succeed({ request: withJson(request, method, "") })
   return Effect.map(readText(request), (text) => {
     if (text === undefined) return { refused: refuse(413, `The body is larger than ${bodyLimit} bytes.`) }
     const json = text.replace(/^\uFEFF/, "").trim() === "" ? "{}" : text.replace(/^\uFEFF/, "")
     const problem = findSyntaxProblem(json)
-    if (problem === undefined) return { request: withBody(request, method, HttpBody.text(json, "application/json")) }
+    if (problem === undefined) return { request: withJson(request, method, json) }
     const { column, expected, line } = problem
     return { refused: refuse(400, `line ${line}, column ${column}: This is not JSON. Expected ${expected}.`) }
   })

@@ -16,7 +16,7 @@ export const profile = group(
   "How the fake behaves where the platform's behavior is not documented.",
   HttpApiEndpoint.get("profile", "/profile", { success: Profile }).annotate(
     OpenApi.Summary,
-    "The switches for behavior that is not documented"
+    "Returns the switches for behavior that is not documented"
   ),
   HttpApiEndpoint.patch("setProfile", "/profile", { payload: inputs.ProfileChanges, success: Profile }).annotate(
     OpenApi.Summary,

@@ -15,7 +15,7 @@ export const reset = group(
   "Everything as it was at the start.",
   HttpApiEndpoint.post("reset", "/reset", { success: Schema.Struct({ apps: Schema.Array(App) }) }).annotate(
     OpenApi.Summary,
-    "As at the start: same apps and secrets, iTwins, script, profile and time; tokens, journal and added routes are gone"
+    "Restores apps, secrets, iTwins, script, profile and time of the start; tokens, journal and added routes are gone"
   )
 )
 

@@ -27,7 +27,7 @@ export const scriptEndpoints = [
   ),
   HttpApiEndpoint.get("verify", "/verify", { success: Done, error: Conflict }).annotate(
     OpenApi.Summary,
-    "200, or 409 with the steps that were never applied"
+    "Returns 200, or 409 with the steps that were never applied"
   )
 ] as const
 

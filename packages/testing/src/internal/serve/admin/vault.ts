@@ -60,7 +60,7 @@ export const vault = group(
   "The fake Key Vault.",
   HttpApiEndpoint.get("facts", "/", { success: Facts }).annotate(
     OpenApi.Summary,
-    "The vault's URL and tenant, and the app that can get a token for it"
+    "Returns the vault's URL and tenant, and the app that can get a token for it"
   ),
   HttpApiEndpoint.post("reset", "/reset", { success: Done }).annotate(
     OpenApi.Summary,
