@@ -469,6 +469,22 @@ describe("the admin API", () => {
     }).pipe(Effect.provide(served))
   )
 
+  it.live("does not keep a server that is closed waiting for a request", () =>
+    Effect.gen(function* () {
+      const waiting = yield* Effect.gen(function* () {
+        const fiber = yield* Effect.forkDetach(
+          Effect.exit(admin("GET /__admin/journal/wait?route=GET%20/users/me&timeout=60000")),
+          { startImmediately: true }
+        )
+        // The request has arrived when a later one on another connection is answered.
+        yield* admin("GET /__admin/journal")
+        assert.isUndefined(fiber.pollUnsafe())
+        return fiber
+      }).pipe(Effect.provide(served))
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "Failure")
+    })
+  )
+
   it.live("answers its first requests correctly when many arrive at once", () =>
     Effect.gen(function* () {
       const statuses = yield* Effect.all(
