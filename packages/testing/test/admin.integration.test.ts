@@ -450,6 +450,9 @@ describe("the admin API", () => {
       const fake = yield* FakeIms.FakeIms
       yield* fake.addRoute("GET", "/program", () => HttpServerResponse.empty())
       const route = { method: "GET", path: "/http", response: { status: 200, body: "text" } }
+      assert.strictEqual((yield* admin("POST /__admin/routes", { ...route, path: "/program" })).status, 409)
+      yield* admin("POST /__admin/routes", { ...route, path: "/removed" })
+      yield* fake.removeRoute("GET /removed")
       for (const _ of [1, 2]) {
         yield* admin("POST /__admin/routes", route)
         yield* admin("PATCH /__admin/profile", { scopeClaim: "string" })

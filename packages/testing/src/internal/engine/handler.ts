@@ -102,7 +102,7 @@ export interface EngineOptions {
 }
 
 /** In bytes. */
-const bodyLimit = 1024 * 1024
+export const bodyLimit = 1024 * 1024
 
 /** In characters. */
 const shownBody = 16_384
@@ -110,7 +110,7 @@ const shownBody = 16_384
 type Request = HttpServerRequest.HttpServerRequest
 
 /** The body, or `undefined` if it is larger than the limit; a body that breaks off ends there. */
-const readBody = (request: Request): Effect.Effect<Buffer | undefined> =>
+export const readBody = (request: Request): Effect.Effect<Buffer | undefined> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
     let size = 0

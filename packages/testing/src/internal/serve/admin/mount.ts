@@ -9,7 +9,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as UrlParams from "effect/http/UrlParams"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { bodyLimit, readBody } from "../../engine/handler.ts"
 import { type Method, makeRouter, type Pattern } from "../../engine/router.ts"
 import { findSyntaxProblem } from "../jsonSyntax.ts"
 import type { Admin } from "./admin.ts"
@@ -19,30 +19,10 @@ import { guard, refuse } from "./guard.ts"
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
 
-/** In bytes. */
-const bodyLimit = 1024 * 1024
-
 const pathOf = (request: Request): string => request.url.split("?")[0] ?? ""
 
 export const isAdmin = (request: Request): boolean =>
   pathOf(request) === "/health" || /^\/__admin(?:\/|$)/.test(pathOf(request))
-
-/** The text of the body, or `undefined` if it is larger than the limit. */
-const readText = (request: Request): Effect.Effect<string | undefined> =>
-  Effect.suspend(() => {
-    const chunks: Array<Uint8Array> = []
-    let size = 0
-    return request.stream.pipe(
-      Stream.takeWhile((chunk) => {
-        size += chunk.byteLength
-        if (size <= bodyLimit) chunks.push(chunk)
-        return size <= bodyLimit
-      }),
-      Stream.runDrain,
-      Effect.catch(() => Effect.void),
-      Effect.map(() => (size > bodyLimit ? undefined : Buffer.concat(chunks).toString()))
-    )
-  })
 
 /** The same request with this method and JSON as its body. A request without a body may name any type. */
 const withJson = ({ headers, url }: Request, method: string, json: string): Request =>
@@ -65,9 +45,11 @@ const readRequest = (
   method: Method
 ): Effect.Effect<{ readonly request: Request } | { readonly refused: Response }> => {
   if (!takesBody.has(method)) return Effect.succeed({ request: withJson(request, method, "") })
-  return Effect.map(readText(request), (text) => {
-    if (text === undefined) return { refused: refuse(413, `The body is larger than ${bodyLimit} bytes.`) }
-    const json = text.replace(/^\uFEFF/, "").trim() === "" ? "{}" : text.replace(/^\uFEFF/, "")
+  return Effect.map(readBody(request), (bytes) => {
+    if (bytes === undefined) return { refused: refuse(413, `The body is larger than ${bodyLimit} bytes.`) }
+    // Some clients put a byte order mark in front of the text.
+    const text = bytes.toString().replace(/^\uFEFF/, "")
+    const json = text.trim() === "" ? "{}" : text
     const problem = findSyntaxProblem(json)
     if (problem === undefined) return { request: withJson(request, method, json) }
     const { column, expected, line } = problem

@@ -24,7 +24,8 @@ export const layer = ({ added, clock, ims, onReset }: Admin) =>
     handlers.handleAll({
       reset: Effect.fnUntraced(function* () {
         clock.reset()
-        for (const route of added) yield* ims.removeRoute(route)
+        // The program may have removed some of them itself.
+        for (const { name, own } of yield* ims.routes) if (own && added.has(name)) yield* ims.removeRoute(name)
         added.clear()
         yield* ims.reset
         yield* onReset

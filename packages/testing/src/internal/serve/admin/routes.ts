@@ -13,7 +13,7 @@ import type { Path } from "../../engine/router.ts"
 import * as inputs from "../inputs.ts"
 import type { Admin } from "./admin.ts"
 import { Done, done, group } from "./declare.ts"
-import { NotFound, orNotFound } from "./errors.ts"
+import { Conflict, NotFound, orNotFound } from "./errors.ts"
 
 const Route = Schema.Struct({
   name: Schema.String.annotate({ description: "Method and path: `GET /storage/:folder`." }),
@@ -53,7 +53,8 @@ export const routes = group(
         description: "The answer to an accepted token. A text is sent as it is, any other body as JSON."
       })
     }),
-    success: Route.pipe(HttpApiSchema.status(201))
+    success: Route.pipe(HttpApiSchema.status(201)),
+    error: Conflict
   }).annotate(
     OpenApi.Summary,
     "Adds an endpoint behind the check of the token: `method`, `path`, `scopes`, `response` (`status`, `headers`, `body`)"
@@ -69,15 +70,15 @@ export const layer = ({ added, ims }: Admin) =>
   HttpApiBuilder.group(HttpApi.make("fake-ims").add(routes), "routes", (handlers) =>
     handlers.handleAll({
       routes: () => ims.routes,
-      addRoute: ({ payload: { method, path, response, scopes } }) =>
-        Effect.map(
-          ims.addRoute(method, path, () => respond(response), { scopes }),
-          () => {
-            const name = `${method} ${path}`
-            added.add(name)
-            return { name, own: true }
-          }
-        ),
+      addRoute: Effect.fnUntraced(function* ({ payload: { method, path, response, scopes } }) {
+        const name = `${method} ${path}`
+        if ((yield* ims.routes).some((route) => route.own && route.name === name && !added.has(name))) {
+          return yield* new Conflict({ message: `path: The program that runs the fake has added ${name} already` })
+        }
+        yield* ims.addRoute(method, path, () => respond(response), { scopes })
+        added.add(name)
+        return { name, own: true }
+      }),
       removeRoute: ({ query: { route } }) =>
         Effect.map(orNotFound(ims.removeRoute(route)), () => {
           added.delete(route)
