@@ -54,8 +54,10 @@ import type * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { monotonicMillis } from "./internal/life/phase.ts"
-import { TokenStore as reference } from "./internal/store/reference.ts"
+import { type Cache, TokenStore as reference, type Sharing } from "./internal/store/reference.ts"
 import * as row from "./internal/store/row.ts"
+import { makeSeal, privateSeal } from "./internal/store/seal.ts"
+import { makeShare } from "./internal/store/share.ts"
 
 /**
  * Says that a step of the store failed. The cache then requests the token from IMS; callers never get this error.
@@ -217,7 +219,8 @@ export interface Service {
  */
 export interface Shared {
   readonly service: Service
-  readonly additionalKey: Redacted.Redacted | undefined
+  /** Adds the store to the token requests of one cache. `TokenCache` calls it. */
+  readonly share: (cache: Cache) => Sharing
 }
 
 /**
@@ -250,7 +253,7 @@ export const TokenStore: Context.Reference<Shared | undefined> = reference
  */
 export const make = (service: Service, options?: Options): Shared => ({
   service,
-  additionalKey: options?.additionalKey
+  share: makeShare(service, service.isPrivate ? privateSeal : makeSeal(options?.additionalKey))
 })
 
 /**
