@@ -77,6 +77,31 @@ describe("a fleet with a store", () => {
     })
   )
 
+  it.effect("renews at once when the token in the store is due", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const store = yield* TokenStore.makeMemory
+      yield* succeeds(1, (yield* replica(world, store)).get())
+      yield* TestClock.adjust("40 minutes")
+      const cache = yield* replica(world, store)
+      assert.strictEqual(textOf(yield* succeeds(1, cache.get())), "token-1")
+      yield* pass(1)
+      assert.strictEqual(world.requests, 2)
+      assert.strictEqual(textOf(yield* succeeds(1, cache.get())), "token-2")
+    })
+  )
+
+  it.effect("gives a replica that starts in an outage the token of the others", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const store = yield* TokenStore.makeMemory
+      yield* succeeds(1, (yield* replica(world, store)).get())
+      world.answer = () => Effect.succeed("reset")
+      yield* TestClock.adjust("59 minutes")
+      assert.strictEqual(textOf(yield* succeeds(1, (yield* replica(world, store)).get())), "token-1")
+    })
+  )
+
   it.effect("waits for 3 s at most when the holder of the lease is lost", () =>
     Effect.gen(function* () {
       const world = makeWorld()

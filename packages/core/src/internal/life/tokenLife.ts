@@ -296,9 +296,17 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     return backoff.holding(key, monotonic()) === undefined ? requestOrKeep(key, awaited) : entry.succeed
   }
 
+  /** The first token may come from a replica that requested it long ago. */
+  const startIfDue = (key: K) =>
+    Effect.suspend(() => {
+      const entry = tokens.get(key)
+      const isDue = entry !== undefined && look(entry, now()) !== "fresh"
+      return isDue && options.renewal === "background" ? start(key) : Effect.void
+    })
+
   const miss = (key: K) => {
     counts.miss++
-    return requestOrKeep(key, awaited)
+    return Effect.tap(requestOrKeep(key, awaited), () => startIfDue(key))
   }
 
   const isYoung = (token: AccessToken, entry: Entry | undefined): boolean => {
