@@ -16,7 +16,8 @@
  * - A lease of 3 s makes the other replicas wait for the one that requests a token. The lease saves requests; nothing
  *   depends on it. When its holder dies, the others wait for 3 s at most.
  * - Times are durations on the store's clock. The clocks of the replicas are not compared.
- * - A wait that IMS asked for, and a refusal by IMS, hold all replicas. A failure of one replica's network is its own.
+ * - A wait that IMS asked for, and a refusal by IMS, hold all replicas. Other failures of IMS (5xx) hold those that have
+ *   a usable token, since no caller notices. A failure of one replica's network is its own.
  * - A failing store is left alone for 5 s, with one warning. Until then, each replica requests its own tokens. Errors of
  *   the store never reach the callers of `TokenCache.get`.
  *
@@ -107,15 +108,16 @@ export interface Claim {
 }
 
 /**
- * Names how strong a setback is. 1: IMS rejected the request. 2: IMS asked to wait.
+ * Names how strong a setback is. 1: IMS failed (5xx); holds replicas that have a usable token. 2: IMS rejected the
+ * request; holds replicas without a token too. 3: IMS asked to wait; holds all, also callers that insist.
  *
  * @category models
  * @since 0.1.0
  */
-export type Level = 1 | 2
+export type Level = 1 | 2 | 3
 
 /**
- * Describes the pause after IMS rejected a request or asked to wait. It holds all replicas.
+ * Describes the pause after IMS answered with a failure. It holds the replicas whose claims name its level or a lower one.
  *
  * @category models
  * @since 0.1.0

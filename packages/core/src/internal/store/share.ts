@@ -9,14 +9,14 @@ import * as Option from "effect/Option"
 import type { AccessToken } from "../../AccessToken.ts"
 import type { Scopes } from "../../Scopes.ts"
 import type { TokenError } from "../../TokenError.ts"
-import type { Claim, Service, TokenStoreError } from "../../TokenStore.ts"
+import type { Claim, Level, Service, TokenStoreError } from "../../TokenStore.ts"
 import { type Instant, monotonicMillis } from "../life/phase.ts"
 import type { Acquired, Attempt, Paused } from "../life/tokenLife.ts"
 import { isSame } from "../life/tokens.ts"
 import { makeGuard } from "./guard.ts"
 import type { Ask, Cache, Sharing } from "./reference.ts"
 import type { Seal, SealedRow, Subject } from "./seal.ts"
-import { failureFor, pausedOfText, textOfToken, tokenOfText } from "./values.ts"
+import { failureFor, levelOf, pausedOfText, textOfToken, tokenOfText } from "./values.ts"
 
 const lease = 3_000
 const longestWait = 5_000
@@ -75,6 +75,15 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
       for (const [oldest] of rejected) if (rejected.size > maxRejected) rejected.delete(oldest)
     }
 
+    /**
+     * A caller that insists, and a cache that replays no failures, are held only by a wait that IMS asked for. An outage
+     * of IMS holds only those who do not notice, because another replica's path to IMS may be the broken one.
+     */
+    const levelFor = (attempt: Attempt): Level => {
+      if (attempt.isInsistent || !replayFailures) return 3
+      return attempt.held() === undefined ? 2 : 1
+    }
+
     /** What this request asks a row for. */
     const claimFor = (scopes: Scopes, attempt: Attempt): Claim => {
       const held = attempt.held()
@@ -89,8 +98,7 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
         forget: attempt.isInsistent ? "any" : isRejected && known !== undefined ? "known" : "none",
         // Another token is useful if it lives longer than the one in memory, unless that was rejected.
         minLeft: Math.max(shortest, isRejected ? 0 : whole(held?.left ?? 0)),
-        // A caller that insists, and a cache that replays no failures, are held only by a wait that IMS asked for.
-        level: attempt.isInsistent || !replayFailures ? 2 : 1
+        level: levelFor(attempt)
       }
     }
 
@@ -190,7 +198,10 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
           }
           case "Lease": {
             const previous = got.previous === undefined ? undefined : yield* pausedBy(row, got.previous, 0)
-            if (previous === undefined) return yield* lead(alone, row, claim.owner, attempt)
+            const level = previous && levelOf(previous.error)
+            // This replica may have another path to IMS, and tries it as often as without a store.
+            if (previous === undefined || level === undefined || level < claim.level)
+              return yield* lead(alone, row, claim.owner, attempt, previous)
             attempt.pause(previous)
             const probe = send(credentials, scopes, { ...attempt, isProbe: true })
             return yield* lead(probe, row, claim.owner, attempt, previous)

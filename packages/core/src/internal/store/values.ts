@@ -55,15 +55,14 @@ export const tokenOfText = (
 }
 
 const FailureText = Schema.fromJsonString(
-  Schema.toCodecJson(
-    Schema.Struct({ error: TokenError, length: Schema.Finite, isStated: Schema.Boolean, until: Schema.Finite })
-  )
+  Schema.toCodecJson(Schema.Struct({ error: TokenError, length: Schema.Finite, until: Schema.Finite }))
 )
 const encodeFailure = Schema.encodeSync(FailureText)
 const decodeFailure = Schema.decodeResult(FailureText)
 
-/** Whether IMS answered, and rejected the request. Other failures concern this replica, its network or its proxy. */
-const isRefusal = ({ reason }: TokenError): boolean => {
+/** Returns the level of the failure; undefined if it concerns only this replica, its network or its proxy. */
+export const levelOf = (error: TokenError): Level | undefined => {
+  const { reason } = error
   switch (reason._tag) {
     case "InvalidClient":
     case "UnauthorizedClient":
@@ -73,9 +72,11 @@ const isRefusal = ({ reason }: TokenError): boolean => {
     case "UnsupportedGrantType":
     case "OAuthError":
     case "RateLimited":
-      return true
+      return statedBy(error) > 0 ? 3 : 2
+    case "ServerError":
+      return statedBy(error) > 0 ? 3 : 1
     default:
-      return false
+      return undefined
   }
 }
 
@@ -95,20 +96,18 @@ export const failureFor = (
   replays: boolean,
   now: Instant
 ): Failure | undefined => {
+  const level = levelOf(error)
   // An error that is returned again says nothing new.
-  if (error.nextAttemptIn !== undefined || error.reason._tag === "SecretUnavailable") return undefined
-  const stated = statedBy(error)
-  const isStated = stated > 0
-  if (!isStated && !isRefusal(error)) return undefined
+  if (level === undefined || error.nextAttemptIn !== undefined) return undefined
   const length = lengthAfter(error, replays ? previous : undefined)
-  const left = Math.max(length, stated)
-  return { text: encodeFailure({ error, length, isStated, until: now.wall + left }), left, level: isStated ? 2 : 1 }
+  const left = Math.max(length, statedBy(error))
+  return { text: encodeFailure({ error, length, until: now.wall + left }), left, level }
 }
 
 /** Returns the pause that another replica stored. The sealed end limits it, as that of a token does. */
 export const pausedOfText = (text: string, left: number, now: Instant): Paused | undefined => {
   const decoded = Result.getOrUndefined(decodeFailure(text))
   if (decoded === undefined) return undefined
-  const { error, isStated, length, until } = decoded
-  return { error, isStated, length, left: Math.min(left, until - now.wall) }
+  const { error, length, until } = decoded
+  return { error, length, isStated: statedBy(error) > 0, left: Math.min(left, until - now.wall) }
 }

@@ -1,0 +1,95 @@
+/**
+ * Prints the figures of docs/fleets.md: `node examples/fleet/shared.ts`, or with another number of replicas
+ * `node examples/fleet/shared.ts 10000`.
+ */
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import { Console, Effect } from "effect"
+import { type Figures, requestsIn, simulate, type Trouble } from "./simulation.ts"
+import { table } from "./table.ts"
+
+const hour = 3600
+const minute = 60
+const hours = 24
+const every = 60
+
+/** One after the other, with time to recover. */
+export const troubles: ReadonlyArray<Trouble> = [
+  { kind: "down", from: 2 * hour, seconds: 29 * minute },
+  { kind: "silent", from: 5 * hour, seconds: 29 * minute },
+  { kind: "limited", from: 8 * hour, seconds: 29 * minute },
+  { kind: "revoked", from: 11 * hour, seconds: hour },
+  { kind: "rejected", from: 14 * hour, seconds: hour },
+  { kind: "store down", from: 17 * hour, seconds: hour },
+  { kind: "store silent", from: 20 * hour, seconds: hour }
+]
+
+const words: Record<Trouble["kind"], string> = {
+  down: "IMS returns 503",
+  silent: "IMS does not answer",
+  limited: "IMS returns 429, `Retry-After: 60`",
+  revoked: "IMS rejects the secret",
+  rejected: "an API rejects every token",
+  "store down": "the store refuses connections",
+  "store silent": "the store does not answer"
+}
+
+const total = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((sum, n) => sum + n, 0)
+
+const oneDigit = (n: number) => n.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 })
+
+const most = (numbers: Uint32Array) => numbers.reduce((max, n) => Math.max(max, n), 0)
+
+/** Nothing fails: requests and steps of the store. */
+export const quiet = Effect.fnUntraced(function* (replicas: number) {
+  const fleet = { replicas, hours, every, phase: "own" } as const
+  const row = (what: string, { failed, perSecond, requests, steps }: Figures) => [
+    what,
+    oneDigit(requests / hours),
+    most(perSecond),
+    oneDigit(total(steps) / hours),
+    most(steps),
+    total(failed)
+  ]
+  return table([
+    [`${replicas.toLocaleString("en")} replicas`, "requests/h", "peak/s", "store steps/h", "peak/s", "failed calls"],
+    row("without a store", yield* simulate(fleet)),
+    row("with a store", yield* simulate({ ...fleet, store: true })),
+    row("with a store, `soft` at 25 %", yield* simulate({ ...fleet, store: true, soft: 0.25 }))
+  ])
+})
+
+/** Everything fails, one after the other. */
+export const troubled = Effect.fnUntraced(function* (replicas: number) {
+  const fleet = { replicas, hours, every, phase: "own", troubles } as const
+  const without = yield* simulate(fleet)
+  const shared = yield* simulate({ ...fleet, store: true })
+  return table([
+    [
+      `${replicas.toLocaleString("en")} replicas`,
+      "minutes",
+      "requests without",
+      "with a store",
+      "failed calls without",
+      "with a store",
+      "store steps, peak/s"
+    ],
+    ...troubles.map(({ from, kind, seconds }, i) => [
+      words[kind],
+      seconds / minute,
+      requestsIn(without, from, seconds),
+      requestsIn(shared, from, seconds),
+      without.failed[i] ?? 0,
+      shared.failed[i] ?? 0,
+      most(shared.steps.subarray(from, from + seconds))
+    ]),
+    ["nothing of this", "", "", "", without.failed.at(-1) ?? 0, shared.failed.at(-1) ?? 0, ""]
+  ])
+})
+
+const main = Effect.gen(function* () {
+  const replicas = Number(process.argv[2] ?? 100)
+  yield* Console.log(yield* quiet(replicas))
+  yield* Console.log(yield* troubled(replicas))
+})
+
+if (import.meta.main) NodeRuntime.runMain(main)
