@@ -1,7 +1,8 @@
 // The four steps on one row of a shared store, as pure functions of the row and the store's clock. Every store does the
 // same; the contract in `@effect-itwin/testing` compares it.
 //
-// `from` and `length` are kept, not an end: when the clock is set back, nothing lasts longer than it was meant to.
+// `from` and `length` are kept, not an end. What began later than now has ended: the clock was set back, and it would
+// last longer than it was meant to.
 import type { Claim, Claimed, Publication, Setback } from "../../TokenStore.ts"
 
 interface Span {
@@ -18,18 +19,21 @@ export interface Row {
 /** How long a setback that has ended is remembered, so that the next one can be longer. */
 const rememberedFor = 60_000
 
-const passed = ({ from }: Span, now: number): number => Math.max(0, now - from)
+const passed = ({ from }: Span, now: number): number => now - from
 
 const left = (span: Span, now: number): number => span.length - passed(span, now)
+
+const holds = (span: Span | undefined, now: number, atLeast = 0): boolean =>
+  span !== undefined && now >= span.from && left(span, now) > atLeast
 
 /** Returns the row without what has ended, and `undefined` if nothing is left. */
 export const current = (row: Row | undefined, now: number): Row | undefined => {
   if (row === undefined) return undefined
   const { lease, setback, token } = row
   const kept: Row = {
-    token: token !== undefined && left(token, now) > 0 ? token : undefined,
-    lease: lease !== undefined && left(lease, now) > 0 ? lease : undefined,
-    setback: setback !== undefined && left(setback, now) > -rememberedFor ? setback : undefined
+    token: holds(token, now) ? token : undefined,
+    lease: holds(lease, now) ? lease : undefined,
+    setback: holds(setback, now, -rememberedFor) ? setback : undefined
   }
   return kept.token === undefined && kept.lease === undefined && kept.setback === undefined ? undefined : kept
 }
