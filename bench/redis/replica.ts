@@ -16,7 +16,9 @@ export interface Setup {
   readonly redisUrl?: string | undefined
   /** The part of the life before expiry at which renewal begins; the default of the cache unless given. */
   readonly soft?: number | undefined
-  /** The number of caches in this process, each with its own connection. */
+  /** The time limit of a step in seconds; the default of the store unless given. */
+  readonly stepSeconds?: number | undefined
+  /** The number of caches in this process. They share one connection. */
   readonly caches: number
 }
 
@@ -51,12 +53,18 @@ const logger = Logger.make(({ logLevel, message }) => {
   if (logLevel === "Warn" || logLevel === "Error") warnings.push(String(message))
 })
 
+const store =
+  setup.redisUrl === undefined
+    ? Layer.empty
+    : RedisTokenStore.layerUrl({ url: setup.redisUrl, timeout: `${setup.stepSeconds ?? 1} seconds` })
+const memoMap = Layer.makeMemoMapUnsafe()
+
 const makeRuntime = () =>
   ManagedRuntime.make(
     TokenCache.layerWith(setup.soft === undefined ? {} : { soft: { ofLife: setup.soft, atMost: "15 minutes" } }).pipe(
       Layer.provide([
         client,
-        setup.redisUrl === undefined ? Layer.empty : RedisTokenStore.layerUrl({ url: setup.redisUrl }),
+        store,
         Environment.layer(
           Environment.custom({ tokenEndpoint: `${setup.imsUrl}/connect/token`, apiBaseUrl: setup.imsUrl })
         ),
@@ -68,7 +76,8 @@ const makeRuntime = () =>
         )
       ]),
       Layer.provideMerge(Logger.layer([logger]))
-    )
+    ),
+    { memoMap }
   )
 
 const runtimes = Array.from({ length: setup.caches }, makeRuntime)
