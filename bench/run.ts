@@ -4,7 +4,7 @@
  *
  * `--runs` (5) of each case; `--no-write` only prints.
  */
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { join } from "node:path"
 import { parseArgs } from "node:util"
 import { defaultRuns, writeReport } from "./report.ts"
@@ -47,6 +47,8 @@ const request = measure("tokenRequest", runs)
 const imported = measure("importTime", 3 * runs)
 const stampede = measure("stampede", 1)
 const heap = measure("heap", Math.min(runs, 3))
+const hasRedis = spawnSync("redis-server", ["--version"]).status === 0
+const storeHit = hasRedis ? measure("storeHit", runs) : {}
 
 const getRatio = ratio(cached.ours, cached.yardstick)
 const requestRatio = ratio(request.ours, request.yardstick)
@@ -88,6 +90,16 @@ const rows = [
     "1",
     verdict(stampede.ours === 1)
   ],
+  hasRedis
+    ? [
+        "first get, token in a store on Redis, p50",
+        `${((storeHit.ours ?? Number.NaN) / 1000).toFixed(2)} ms`,
+        `${storeHit.yardstick?.toFixed(0)} µs, a PING of the same Redis`,
+        "",
+        "≤ 3 ms",
+        isAtMost(storeHit.ours, 3000)
+      ]
+    : ["first get, token in a store on Redis, p50", "redis-server is not installed", "", "", "≤ 3 ms", ""],
   ["heap grown by a million gets", grown(heap.gets), "", "", "≤ 256 KiB", isAtMost(heap.gets, 256)],
   [
     "heap grown by 95,000 more scope sets",

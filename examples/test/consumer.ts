@@ -4,9 +4,11 @@ import { ITwin, ITwinHttpClient, type TokenError, Users } from "@effect-itwin/co
 import * as TokenCache from "@effect-itwin/core/TokenCache"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
+import { RedisTokenStore } from "@effect-itwin/store-redis"
 import { FakeIms, FakeImsServer, FakeKeyVault } from "@effect-itwin/testing"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
+import type { Redis } from "effect/persistence"
 
 export const App = ITwin.layerWith({ renewal: "inline" }).pipe(
   Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer])
@@ -17,6 +19,12 @@ export const Vault = KeyVaultSecretProvider.layer({
   json: "itwin",
   credential: KeyVaultCredential.managedIdentity()
 })
+
+export const Fleet = ITwin.layer.pipe(
+  Layer.provide([RedisTokenStore.layerConfig(), EnvSecretProvider.layer, FetchHttpClient.layer])
+)
+export const OwnRedis: Layer.Layer<never, never, Redis.Redis> = RedisTokenStore.layer({ prefix: "app:" })
+export const StoreUrl: Layer.Layer<never> = RedisTokenStore.layerUrl({ url: "redis://127.0.0.1", idle: "5 seconds" })
 
 export const Test = ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))
 export const Server = FakeImsServer.layer({ port: 0 })
