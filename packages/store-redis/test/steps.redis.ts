@@ -27,12 +27,12 @@ describe("the store on Redis", () => {
 })
 
 // Keys end on the real clock, so each time is much longer than the test.
-const Time = Schema.Literals([20_000, 40_000, 60_000, 120_000, 90_000.5, 3_600_000])
+const Time = Schema.Literals([20_000, 60_000, 90_000.5, 3_600_000])
 const Name = Schema.Literals(["a", "b", "c"])
 const Level = Schema.Literals([1, 2, 3])
 const Step = Schema.Struct({
   /** The time before the step. Negative: the clock is set back. */
-  passes: Schema.Literals([0, 1, 20_000, 40_000, 59_999, 60_000, 100_000, -1, -60_000, -4_000_000]),
+  passes: Schema.Literals([0, 1, 20_000, 59_999, 60_000, -1, -4_000_000]),
   run: Schema.Union([
     Schema.TaggedStruct("claim", {
       owner: Name,
