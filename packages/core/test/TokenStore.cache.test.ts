@@ -1,4 +1,5 @@
-// Caches with a shared store in memory: who asks IMS, what a failure holds, and what happens when the store fails.
+// Caches with a shared store in memory: which replica requests a token, what a failure holds, and what happens when the
+// store fails.
 
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProviderError, TokenStore } from "@effect-itwin/core"

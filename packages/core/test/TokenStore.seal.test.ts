@@ -99,6 +99,12 @@ describe("the seal", () => {
     )
   }
 
+  it.effect("throws when the additional key is empty", () =>
+    Effect.map(TokenStore.makeMemory, (store) =>
+      assert.throws(() => TokenStore.make(store, { additionalKey: Redacted.make("") }), RangeError)
+    )
+  )
+
   it.live("does not open a failure as a token", () =>
     Effect.gen(function* () {
       const row = yield* makeSeal(undefined)(subject)
