@@ -37,13 +37,15 @@ const total = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((sum, n
 
 const oneDigit = (n: number) => n.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 })
 
+const twoDigits = (n: number) => n.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })
+
 const most = (numbers: Uint32Array) => numbers.reduce((max, n) => Math.max(max, n), 0)
 
 const figuresOf = (what: string, { failed, perSecond, requests, steps }: Figures) => [
   what,
   oneDigit(requests / hours),
   most(perSecond),
-  oneDigit(total(steps) / hours / hour),
+  twoDigits(total(steps) / hours / hour),
   most(steps),
   total(failed)
 ]

@@ -81,8 +81,8 @@ export const storeRows: ReadonlyArray<Row> = [
   mutation(
     "takes the token in memory from the store again",
     share,
-    "const known = isRejected ?",
-    "const known = !isRejected ? undefined :",
+    ": version(held?.token)\n",
+    ": undefined\n",
     cacheTest
   ),
   mutation(

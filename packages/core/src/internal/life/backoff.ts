@@ -37,7 +37,7 @@ export interface Failed {
 }
 
 /** A pause that began elsewhere: another replica of the app failed. */
-export interface Told {
+interface Told {
   readonly error: TokenError.TokenError
   readonly length: number
   readonly from: number

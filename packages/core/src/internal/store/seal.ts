@@ -17,7 +17,7 @@ export interface Subject {
   readonly scopes: Scopes
 }
 
-export type Kind = "token" | "setback"
+type Kind = "token" | "setback"
 
 export interface SealedRow {
   readonly name: string
