@@ -166,10 +166,12 @@ describe("a fleet with a store", () => {
     Effect.gen(function* () {
       const world = makeWorld()
       world.life = 4
-      const store = yield* TokenStore.makeMemory
+      const steps: Array<string> = []
+      const store = withFaults(yield* TokenStore.makeMemory, (step) => Effect.sync(() => steps.push(step)))
       yield* succeeds(1, (yield* replica(world, store)).get())
       yield* succeeds(1, (yield* replica(world, store)).get())
       assert.strictEqual(world.requests, 2)
+      assert.notInclude(steps, "publish")
     })
   )
 })
@@ -189,6 +191,19 @@ describe("failures of IMS", () => {
       // `refresh` respects it too.
       yield* failsWith(1, (yield* replica(world, store)).refresh())
       assert.strictEqual(world.requests, 1)
+    })
+  )
+
+  it.effect("are followed by a request with one attempt, by any replica", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      world.answer = () => refused()
+      const store = yield* TokenStore.makeMemory
+      yield* failsWith(1, (yield* replica(world, store)).get())
+      yield* pass(1.5)
+      world.answer = () => Effect.succeed("reset")
+      yield* failsWith(5, (yield* replica(world, store)).get())
+      assert.strictEqual(world.requests, 2)
     })
   )
 

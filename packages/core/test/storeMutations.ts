@@ -40,21 +40,8 @@ export const storeRows: ReadonlyArray<Row> = [
     "isDue && Math.random() > 1 ? start(key)",
     cacheTest
   ),
-  mutation(
-    "is not held by other replicas",
-    life,
-    "if (left > 0) backoff.told(key,",
-    "if (left > 1e9) backoff.told(key,",
-    cacheTest
-  ),
-  mutation(
-    "forgets how often other replicas failed",
-    life,
-    "else if (backoff.last(key) === undefined) backoff.told(",
-    "else if (at < 0) backoff.told(",
-    cacheTest,
-    "TokenStore.faults"
-  ),
+  mutation("is not held by other replicas", life, "until: at + left", "until: at", cacheTest),
+  mutation("tries three times after others failed", share, "{ ...attempt, isProbe: true }", "attempt", cacheTest),
   mutation("waits for ever for another replica", share, "if (wait <= 0 || claim.forget", "if (claim.forget", cacheTest),
   mutation(
     "waits for another replica with `refresh`",
