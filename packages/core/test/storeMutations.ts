@@ -181,8 +181,7 @@ export const storeRows: ReadonlyArray<Row> = [
     values,
     "bornAt: askedAt.monotonic - age",
     "bornAt: askedAt.monotonic",
-    "TokenCache.model",
-    cacheTest
+    stepsTest
   ),
   mutation(
     "lets the pause of the fleet stay at 1 s",
