@@ -1,6 +1,6 @@
 /**
- * Prints the figures of docs/fleets.md: `node examples/fleet/shared.ts`, or with another number of replicas
- * `node examples/fleet/shared.ts 10000`.
+ * Prints the tables of docs/fleets.md: `node examples/fleet/shared.ts` for 100 replicas, and
+ * `node examples/fleet/shared.ts 10000` what a fleet of that size makes with a store.
  */
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect } from "effect"
@@ -13,7 +13,7 @@ const hours = 24
 const every = 60
 
 /** One after the other, with time to recover. */
-export const troubles: ReadonlyArray<Trouble> = [
+const troubles: ReadonlyArray<Trouble> = [
   { kind: "down", from: 2 * hour, seconds: 29 * minute },
   { kind: "silent", from: 5 * hour, seconds: 29 * minute },
   { kind: "limited", from: 8 * hour, seconds: 29 * minute },
@@ -37,30 +37,43 @@ const total = (numbers: ArrayLike<number>) => Array.from(numbers).reduce((sum, n
 
 const oneDigit = (n: number) => n.toLocaleString("en", { minimumFractionDigits: 1, maximumFractionDigits: 1 })
 
+const twoDigits = (n: number) => n.toLocaleString("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 })
+
 const most = (numbers: Uint32Array) => numbers.reduce((max, n) => Math.max(max, n), 0)
 
+const figuresOf = (what: string, { failed, perSecond, requests, steps }: Figures) => [
+  what,
+  oneDigit(requests / hours),
+  most(perSecond),
+  twoDigits(total(steps) / hours / hour),
+  most(steps),
+  total(failed)
+]
+
+const heads = ["requests/h", "peak/s", "store steps/s", "peak/s", "failed calls"]
+
+const fleetOf = (replicas: number) => ({ replicas, hours, every, phase: "own" }) as const
+
 /** Nothing fails: requests and steps of the store. */
-export const quiet = Effect.fnUntraced(function* (replicas: number) {
-  const fleet = { replicas, hours, every, phase: "own" } as const
-  const row = (what: string, { failed, perSecond, requests, steps }: Figures) => [
-    what,
-    oneDigit(requests / hours),
-    most(perSecond),
-    oneDigit(total(steps) / hours),
-    most(steps),
-    total(failed)
-  ]
+const quiet = Effect.fnUntraced(function* (replicas: number) {
+  const fleet = fleetOf(replicas)
   return table([
-    [`${replicas.toLocaleString("en")} replicas`, "requests/h", "peak/s", "store steps/h", "peak/s", "failed calls"],
-    row("without a store", yield* simulate(fleet)),
-    row("with a store", yield* simulate({ ...fleet, store: true })),
-    row("with a store, `soft` at 25 %", yield* simulate({ ...fleet, store: true, soft: 0.25 }))
+    [`${replicas.toLocaleString("en")} replicas`, ...heads],
+    figuresOf("without a store", yield* simulate(fleet)),
+    figuresOf("with a store", yield* simulate({ ...fleet, store: true })),
+    figuresOf("with a store, `soft` at 25 %", yield* simulate({ ...fleet, store: true, soft: 0.25 }))
   ])
 })
 
+/** What a fleet of this size makes with a store, if nothing fails. */
+const sized = (replicas: number) =>
+  Effect.map(simulate({ ...fleetOf(replicas), store: true }), (figures) =>
+    table([["replicas, with a store", ...heads], figuresOf(replicas.toLocaleString("en"), figures)])
+  )
+
 /** Everything fails, one after the other. */
-export const troubled = Effect.fnUntraced(function* (replicas: number) {
-  const fleet = { replicas, hours, every, phase: "own", troubles } as const
+const troubled = Effect.fnUntraced(function* (replicas: number) {
+  const fleet = { ...fleetOf(replicas), troubles }
   const without = yield* simulate(fleet)
   const shared = yield* simulate({ ...fleet, store: true })
   return table([
@@ -86,10 +99,13 @@ export const troubled = Effect.fnUntraced(function* (replicas: number) {
   ])
 })
 
+/** The tables of docs/fleets.md. */
+export const tables = (replicas: number) =>
+  Effect.map(Effect.all([quiet(replicas), troubled(replicas)]), (printed) => printed.join("\n").trim())
+
 const main = Effect.gen(function* () {
-  const replicas = Number(process.argv[2] ?? 100)
-  yield* Console.log(yield* quiet(replicas))
-  yield* Console.log(yield* troubled(replicas))
+  const [, , replicas] = process.argv
+  yield* Console.log(yield* replicas === undefined ? tables(100) : sized(Number(replicas)))
 })
 
 if (import.meta.main) NodeRuntime.runMain(main)

@@ -19,6 +19,8 @@
  *   error at once, with `nextAttemptIn`. If the server stated a short wait, they wait.
  * - The secret is read for each request, so a rotated secret is used. After `InvalidClient` it is read once more. While
  *   the backend is unreachable or throttles, the credentials read last are used for at most 24 h.
+ * - With a `TokenStore`, the replicas of an app share their tokens. The store is asked after the secret was read, and
+ *   only where a token would be requested from IMS. By default a token is then `due` at 50 % of its life, at most 30 min.
  * - All services are those with which the layer was built. Services that a caller of `get` provides (`HttpClient`,
  *   `Environment`, `ConfigProvider`) do not change where the secret is sent.
  *

@@ -25,22 +25,23 @@
  *
  * With a store, `soft` of `TokenCache` is 50 % of the token's life by default, at most 30 min.
  *
- * **Example** (The steps of a store)
+ * **Example** (Two caches, one token request)
  *
  * ```ts test
  * import { assert, it } from "@effect/vitest"
- * import { TokenStore } from "@effect-itwin/core"
- * import { Effect } from "effect"
+ * import { TokenCache, TokenStore } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
  *
- * it.effect("grants the lease to one owner", () =>
+ * it.effect("makes one token request for two replicas", () =>
  *   Effect.gen(function* () {
- *     const store = yield* TokenStore.makeMemory
- *     const claim = { lease: 3_000, forget: "none", minLeft: 5_000, level: 1 } as const
- *     assert.strictEqual((yield* store.claim("row", { ...claim, owner: "a" }))._tag, "Lease")
- *     assert.strictEqual((yield* store.claim("row", { ...claim, owner: "b" }))._tag, "Busy")
- *     yield* store.publish("row", { owner: "a", value: "sealed", age: 0, left: 60_000 })
- *     assert.strictEqual((yield* store.claim("row", { ...claim, owner: "b" }))._tag, "Token")
- *   })
+ *     const fake = yield* FakeIms.FakeIms
+ *     const first = yield* TokenCache.make()
+ *     const second = yield* TokenCache.make()
+ *     yield* first.get()
+ *     yield* second.get()
+ *     assert.strictEqual((yield* fake.tokenRequests).length, 1)
+ *   }).pipe(Effect.provide(Layer.mergeAll(TokenStore.layerMemory, FakeIms.layerTest())))
  * )
  * ```
  *
@@ -51,9 +52,10 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { checkOption } from "./internal/checkOption.ts"
 import { monotonicMillis } from "./internal/life/phase.ts"
 import { type Cache, TokenStore as reference, type Sharing } from "./internal/store/reference.ts"
 import * as row from "./internal/store/row.ts"
@@ -248,15 +250,18 @@ export interface Options {
 export const TokenStore: Context.Reference<Shared | undefined> = reference
 
 /**
- * Turns a store into one that can be provided: adds the names of the rows, the sealing, and the limits.
+ * Turns a store into one that can be provided: adds the names of the rows, the sealing, the lease and the limits. Throws
+ * a `RangeError` if `additionalKey` is empty.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const make = (service: Service, options?: Options): Shared => ({
-  service,
-  share: makeShare(service, service.isPrivate ? privateSeal : makeSeal(options?.additionalKey))
-})
+export const make = (service: Service, options?: Options): Shared => {
+  const additionalKey = options?.additionalKey
+  const isEmpty = additionalKey !== undefined && Redacted.value(additionalKey) === ""
+  checkOption("TokenStore: additionalKey", additionalKey, !isEmpty, "a text that is not empty")
+  return { service, share: makeShare(service, service.isPrivate ? privateSeal : makeSeal(additionalKey)) }
+}
 
 /**
  * Provides a store to the caches that are built with this layer.

@@ -1,4 +1,5 @@
-// Caches with a shared store in memory: who asks IMS, what a failure holds, and what happens when the store fails.
+// Caches with a shared store in memory: which replica requests a token, what a failure holds, and what happens when the
+// store fails.
 
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProviderError, TokenStore } from "@effect-itwin/core"
@@ -30,20 +31,6 @@ const warnings = ({ logs }: World) => logs.filter((line) => line.startsWith("War
 const retryAfter = (seconds: number) => () => Effect.sync(() => json({}, 429, { "retry-after": String(seconds) }))
 
 describe("a fleet with a store", () => {
-  it.effect("makes one request when 1,000 caches start at once", () =>
-    Effect.gen(function* () {
-      const world = makeWorld()
-      world.answer = (token) => Effect.delay(Effect.sync(token), "300 millis")
-      const store = yield* TokenStore.makeMemory
-      const caches = yield* Effect.replicateEffect(replica(world, store), 1000)
-      const fibers = yield* Effect.forEach(caches, (cache) => Effect.forkChild(cache.get(), { startImmediately: true }))
-      yield* pass(1.5)
-      const tokens = yield* Effect.forEach(fibers, Fiber.join)
-      assert.deepEqual([...new Set(tokens.map(textOf))], ["token-1"])
-      assert.strictEqual(world.requests, 1)
-    })
-  )
-
   it.effect("gives a later replica the token with its remaining time", () =>
     Effect.gen(function* () {
       const world = makeWorld()
@@ -179,10 +166,12 @@ describe("a fleet with a store", () => {
     Effect.gen(function* () {
       const world = makeWorld()
       world.life = 4
-      const store = yield* TokenStore.makeMemory
+      const steps: Array<string> = []
+      const store = withFaults(yield* TokenStore.makeMemory, (step) => Effect.sync(() => steps.push(step)))
       yield* succeeds(1, (yield* replica(world, store)).get())
       yield* succeeds(1, (yield* replica(world, store)).get())
       assert.strictEqual(world.requests, 2)
+      assert.notInclude(steps, "publish")
     })
   )
 })
@@ -202,6 +191,19 @@ describe("failures of IMS", () => {
       // `refresh` respects it too.
       yield* failsWith(1, (yield* replica(world, store)).refresh())
       assert.strictEqual(world.requests, 1)
+    })
+  )
+
+  it.effect("are followed by a request with one attempt, by any replica", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      world.answer = () => refused()
+      const store = yield* TokenStore.makeMemory
+      yield* failsWith(1, (yield* replica(world, store)).get())
+      yield* pass(1.5)
+      world.answer = () => Effect.succeed("reset")
+      yield* failsWith(5, (yield* replica(world, store)).get())
+      assert.strictEqual(world.requests, 2)
     })
   )
 
@@ -333,26 +335,23 @@ describe("tokens that must not be used", () => {
     })
   )
 
-  it.effect(
-    "stay in the store when IMS can't replace them, but are not returned to the replica that was rejected",
-    () =>
-      Effect.gen(function* () {
-        const world = makeWorld()
-        const store = yield* TokenStore.makeMemory
-        const cache = yield* replica(world, store)
-        const old = yield* succeeds(1, cache.get())
-        yield* TestClock.adjust("31 seconds")
-        world.answer = () => Effect.succeed("reset")
-        assert.strictEqual((yield* succeeds(5, cache.replace(old)))._tag, "None")
-        assert.strictEqual(textOf(yield* succeeds(1, cache.get())), "token-1")
-        world.answer = Effect.sync
-        yield* pass(3)
-        const another = yield* succeeds(5, cache.replace(old))
-        assert.strictEqual(
-          another._tag === "Some" ? textOf(another.value) : undefined,
-          world.requests === 0 ? "" : `token-${world.requests}`
-        )
-      })
+  it.effect("are removed from the store when an API rejects them, also if IMS can't replace them", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const store = yield* TokenStore.makeMemory
+      const cache = yield* replica(world, store)
+      const old = yield* succeeds(1, cache.get())
+      yield* TestClock.adjust("31 seconds")
+      world.answer = () => Effect.succeed("reset")
+      assert.strictEqual((yield* succeeds(5, cache.replace(old)))._tag, "None")
+      // It serves where it is in memory, until there is another one.
+      assert.strictEqual(textOf(yield* succeeds(1, cache.get())), "token-1")
+      assert.strictEqual((yield* failsWith(5, (yield* replica(world, store)).get())).reason._tag, "Transport")
+      world.answer = Effect.sync
+      yield* pass(3)
+      const another = yield* succeeds(5, cache.replace(old))
+      assert.isTrue(another._tag === "Some" && textOf(another.value) !== "token-1")
+    })
   )
 
   it.effect("are not returned after `invalidate`, by any replica", () =>
@@ -402,6 +401,23 @@ describe("tokens that must not be used", () => {
       assert.strictEqual(textOf(yield* succeeds(1, cache.refresh())), "token-2")
       // The other replicas get the newest one.
       assert.strictEqual(textOf(yield* succeeds(1, (yield* replica(world, store)).get())), "token-2")
+    })
+  )
+
+  it.effect("are not returned by `refresh`, which asks the store once and does not wait for another replica", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      const memory = yield* TokenStore.makeMemory
+      const steps: Array<string> = []
+      const store = withFaults(memory, (step) => Effect.sync(() => steps.push(step)))
+      yield* succeeds(1, (yield* replica(world, memory)).get())
+      world.answer = () => Effect.never
+      const other = yield* Effect.forkChild((yield* replica(world, memory)).refresh(), { startImmediately: true })
+      yield* pass(0.1)
+      world.answer = Effect.sync
+      yield* succeeds(0.1, (yield* replica(world, store)).refresh())
+      assert.deepEqual(steps, ["claim", "publish"])
+      yield* Fiber.interrupt(other)
     })
   )
 

@@ -99,6 +99,12 @@ describe("the seal", () => {
     )
   }
 
+  it.effect("throws when the additional key is empty", () =>
+    Effect.map(TokenStore.makeMemory, (store) =>
+      assert.throws(() => TokenStore.make(store, { additionalKey: Redacted.make("") }), RangeError)
+    )
+  )
+
   it.live("does not open a failure as a token", () =>
     Effect.gen(function* () {
       const row = yield* makeSeal(undefined)(subject)
@@ -142,12 +148,13 @@ describe("a store that is not private", () => {
       Effect.gen(function* () {
         const world = makeWorld()
         const remote = yield* makeRemote
-        yield* (yield* replica(world, remote.store)).get()
+        const first = yield* replica(world, remote.store)
+        yield* first.get()
+        yield* first.get(Scopes.make("other"))
         remote.tamper = tamper
         const cache = yield* replica(world, remote.store)
-        assert.strictEqual(textOf(yield* cache.get()), "token-2")
-        yield* cache.invalidate(yield* cache.get())
         assert.strictEqual(textOf(yield* cache.get()), "token-3")
+        assert.strictEqual(textOf(yield* cache.get(Scopes.make("other"))), "token-4")
         assert.strictEqual(warnings(world.logs).length, 1)
         assert.notInclude(world.logs.join(), "injected")
       })

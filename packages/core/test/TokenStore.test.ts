@@ -2,11 +2,13 @@
 // clock that is set back.
 
 import { assert, describe, it } from "@effect/vitest"
-import { TokenStore } from "@effect-itwin/core"
+import { AccessToken, Environment, Scopes, TokenStore } from "@effect-itwin/core"
 import { TokenStoreContract } from "@effect-itwin/testing"
-import { Effect } from "effect"
+import { DateTime, Effect, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import * as row from "../src/internal/store/row.ts"
+import { textOfToken, tokenOfText } from "../src/internal/store/values.ts"
+import { credentialsOf } from "./storeSupport.ts"
 
 const claim = { owner: "b", lease: 3_000, forget: "none", minLeft: 5_000, level: 1 } as const
 
@@ -99,5 +101,42 @@ describe("the store in memory", () => {
     const published = row.publish({}, 0, { owner: "a", value: "value", age: 0, left: 10_000 })
     assert.isDefined(row.current(published, 9_999))
     assert.isUndefined(row.current(published, 10_000))
+  })
+})
+
+describe("a token from the store", () => {
+  it("is as old on both clocks of this process as it is in the store", () => {
+    const minute = 60_000
+    const issuedAt = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+    const subject = {
+      endpoint: Environment.production.tokenEndpoint,
+      credentials: credentialsOf("fake-secret-1+/="),
+      scopes: Scopes.itwinPlatform
+    }
+    const text = textOfToken(
+      new AccessToken.AccessToken({
+        value: Redacted.make("token"),
+        tokenType: "Bearer",
+        scopes: subject.scopes,
+        requestedScopes: subject.scopes,
+        clientId: subject.credentials.clientId,
+        issuedAt,
+        expiresAt: DateTime.add(issuedAt, { hours: 1 })
+      })
+    )
+    const claimed = { _tag: "Token", value: "", version: "a", age: 10 * minute, left: 50 * minute } as const
+    const askedAt = { wall: issuedAt.epochMilliseconds + 10 * minute, monotonic: 70 * minute }
+    const acquired = tokenOfText(text, claimed, subject, askedAt, 5_000)
+    assert.strictEqual(acquired?.bornAt, 60 * minute)
+    assert.deepEqual(acquired?.token.issuedAt, issuedAt)
+    for (const wrong of [
+      { age: Number.NaN },
+      { left: Number.NaN },
+      { age: Number.POSITIVE_INFINITY },
+      { left: 4_999 }
+    ]) {
+      assert.isUndefined(tokenOfText(text, { ...claimed, ...wrong }, subject, askedAt, 5_000))
+    }
+    assert.isUndefined(tokenOfText("{}", claimed, subject, askedAt, 5_000))
   })
 })

@@ -37,7 +37,7 @@ export interface Failed {
 }
 
 /** A pause that began elsewhere: another replica of the app failed. */
-export interface Told {
+interface Told {
   readonly error: TokenError.TokenError
   readonly length: number
   readonly from: number
@@ -47,7 +47,7 @@ export interface Told {
 
 export interface Backoff<K> {
   readonly failed: (key: K, failed: Failed) => void
-  /** Begins a pause that another replica was told of. If the pause has ended, only its length counts. */
+  /** Begins a pause that another replica was told of. */
   readonly told: (key: K, told: Told) => void
   /** Ends the pause of the key, and the one of all keys if it began before the request that succeeded. */
   readonly succeeded: (key: K, startedAt: number) => void

@@ -33,7 +33,7 @@ export interface Attempt {
   readonly isInsistent: boolean
   /** The token in memory and the milliseconds that it has left, unless it has expired or nearly so. */
   readonly held: () => { readonly token: AccessToken; readonly left: number } | undefined
-  /** Begins the pause that another replica was told of; `left` is 0 if that pause has ended. */
+  /** Begins the pause that another replica was told of. */
   readonly pause: (told: Paused) => void
 }
 
@@ -182,9 +182,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       },
       pause: ({ left, ...told }) => {
         const at = monotonic()
-        // A pause that has ended was known before this request. It does not hide one of this replica.
-        if (left > 0) backoff.told(key, { ...told, from: at, until: at + left })
-        else if (backoff.last(key) === undefined) backoff.told(key, { ...told, from: startedAt - 1, until: startedAt })
+        backoff.told(key, { ...told, from: at, until: at + left })
       }
     }
     return Effect.timeoutOrElse(detached(options.acquire(key, attempt)), {

@@ -14,7 +14,7 @@ const leftAloneFor = 5_000
 /** A store in which only some steps fail works again from time to time. That is one outage, with one warning. */
 const calmAfter = 30_000
 
-export interface Guard {
+interface Guard {
   /** Returns none if the step failed, did not end within `limit` milliseconds, or if the store is left alone. */
   readonly run: <A>(
     now: () => number,

@@ -1,7 +1,7 @@
 // What a store gets to see of a row: its name and sealed text.
 //
 // Both come from the client secret, by HKDF-SHA256 (RFC 5869): the name of the row, and the key for AES-256-GCM. So a
-// rotated secret leads to another row, and whoever can open a row could request a token anyway. The main purpose is that
+// rotated secret leads to another row, and a process that can open a row could request a token anyway. The main purpose is that
 // a process that can write to the store can't inject a token.
 import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
@@ -17,7 +17,7 @@ export interface Subject {
   readonly scopes: Scopes
 }
 
-export type Kind = "token" | "setback"
+type Kind = "token" | "setback"
 
 export interface SealedRow {
   readonly name: string

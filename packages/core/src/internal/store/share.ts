@@ -202,7 +202,6 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
             // This replica may have another path to IMS, and tries it as often as without a store.
             if (previous === undefined || level === undefined || level < claim.level)
               return yield* lead(alone, row, claim.owner, attempt, previous)
-            attempt.pause(previous)
             const probe = send(credentials, scopes, { ...attempt, isProbe: true })
             return yield* lead(probe, row, claim.owner, attempt, previous)
           }

@@ -80,7 +80,7 @@ export const levelOf = (error: TokenError): Level | undefined => {
   }
 }
 
-export interface Failure {
+interface Failure {
   readonly text: string
   readonly left: number
   readonly level: Level
