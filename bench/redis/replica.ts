@@ -33,6 +33,9 @@ export interface Report {
 /** What a replica tells: that it is ready to begin, that it is about to send a token request, or the counts. */
 export type Message = "ready" | "requesting" | Report
 
+// The parent process was ended.
+process.once("disconnect", () => process.exit())
+
 const tell = (message: Message) => process.send?.(message)
 
 const setup = await new Promise<Setup>((resolve) => process.once("message", (message) => resolve(message as Setup)))

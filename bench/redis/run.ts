@@ -6,7 +6,6 @@
  * `--replicas` (50), `--seconds` (34), `--parallel` (1) fleets at once, `--only` a part of a case's name.
  */
 import { type ChildProcess, fork } from "node:child_process"
-import { once } from "node:events"
 import { join } from "node:path"
 import { setTimeout as sleep } from "node:timers/promises"
 import { parseArgs } from "node:util"
@@ -136,12 +135,21 @@ const cases: Readonly<Record<string, Case>> = {
 
 const slowAnswer = Fault.always(Fault.delay(answerMillis))
 
-const nextMessage = async (child: ChildProcess, isIt: (message: Message) => boolean): Promise<Message> => {
-  for (;;) {
-    const [message] = (await once(child, "message")) as [Message]
-    if (isIt(message)) return message
-  }
-}
+const nextMessage = (child: ChildProcess, isIt: (message: Message) => boolean): Promise<Message> =>
+  new Promise((resolve, reject) => {
+    const onExit = (code: number | null) => reject(new Error(`a replica ended with ${code}`))
+    const onMessage = (message: Message) => {
+      if (!isIt(message)) return
+      child.off("message", onMessage)
+      child.off("exit", onExit)
+      resolve(message)
+    }
+    child.on("message", onMessage)
+    child.once("exit", onExit)
+  })
+
+// Ends what was started.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1))
 
 const run = async (name: string, options: Case) => {
   const { caches = 1, happens, processes = replicas, soft, stepSeconds } = options

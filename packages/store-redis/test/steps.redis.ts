@@ -71,33 +71,47 @@ describe("the script", () => {
   const timedScript = scriptAt("tonumber(redis.call('GET', 'clock'))")
   const seen = new Set<string>()
 
+  const compare = (steps: ReadonlyArray<typeof Step.Type>) =>
+    Effect.gen(function* () {
+      let now = 10_000_000
+      const clock: Clock.Clock = {
+        ...(yield* Clock.Clock),
+        monotonicTimeNanosUnsafe: () => BigInt(now) * 1_000_000n
+      }
+      const memory = yield* Effect.provideService(TokenStore.makeMemory, Clock.Clock, clock)
+      const address = yield* Effect.fromResult(addressOf(server.url))
+      const limits = { idle: Duration.seconds(10), timeout: Duration.seconds(5) }
+      const redis = yield* makeConnection({ address, ...limits })
+      const timed = makeStore({ name: "Redis", prefix: "property:", timeout: limits.timeout }, redis, timedScript)
+      yield* redis.send("DEL", "property:row")
+      for (const [index, step] of steps.entries()) {
+        now += step.passes
+        yield* redis.send("SET", "clock", String(now))
+        const expected = yield* runStep(memory, step)
+        const got = yield* runStep(timed, step)
+        seen.add(Predicate.hasProperty(expected, "_tag") ? String(expected._tag) : "nothing")
+        assert.deepEqual(got, expected, `step ${index} of ${JSON.stringify(steps.slice(0, index + 1))}`)
+      }
+    }).pipe(Effect.scoped)
+
+  it.effect("keeps the first of two setbacks of one level when they end together", () =>
+    compare([
+      { passes: 0, run: { _tag: "release", owner: "a", setback: { value: "a", left: 60_000, level: 2 } } },
+      { passes: 0, run: { _tag: "release", owner: "a", setback: { value: "b", left: 60_000, level: 2 } } },
+      { passes: 0, run: { _tag: "claim", owner: "a", lease: 20_000, forget: "none", minLeft: 0, level: 1 } }
+    ])
+  )
+
   it.effect.prop(
     "does the same as the store in memory in every sequence of steps, also when the clock is set back",
     { steps: Schema.Array(Step).check(Schema.isMinLength(20), Schema.isMaxLength(60)) },
-    ({ steps }) =>
-      Effect.gen(function* () {
-        let now = 10_000_000
-        const clock: Clock.Clock = {
-          ...(yield* Clock.Clock),
-          monotonicTimeNanosUnsafe: () => BigInt(now) * 1_000_000n
-        }
-        const memory = yield* Effect.provideService(TokenStore.makeMemory, Clock.Clock, clock)
-        const address = yield* Effect.fromResult(addressOf(server.url))
-        const limits = { idle: Duration.seconds(10), timeout: Duration.seconds(5) }
-        const redis = yield* makeConnection({ address, ...limits })
-        const timed = makeStore({ name: "Redis", prefix: "property:", timeout: limits.timeout }, redis, timedScript)
-        yield* redis.send("DEL", "property:row")
-        for (const [index, step] of steps.entries()) {
-          now += step.passes
-          yield* redis.send("SET", "clock", String(now))
-          const expected = yield* runStep(memory, step)
-          const got = yield* runStep(timed, step)
-          seen.add(Predicate.hasProperty(expected, "_tag") ? String(expected._tag) : "nothing")
-          assert.deepEqual(got, expected, `step ${index} of ${JSON.stringify(steps.slice(0, index + 1))}`)
-        }
-      }).pipe(Effect.scoped),
+    ({ steps }) => compare(steps),
     {
-      arbitrary: { runs: Number(process.env.MODEL_RUNS ?? 300), seed: Number(process.env.MODEL_SEED ?? 2026), size: 40 }
+      arbitrary: {
+        runs: Number(process.env.MODEL_RUNS ?? 300),
+        seed: Number(process.env.MODEL_SEED ?? 2026),
+        size: 40
+      }
     }
   )
 
