@@ -45,7 +45,7 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import { type Address, addressOf, nameOf } from "./internal/address.ts"
-import { makeConnection } from "./internal/connection.ts"
+import { connectMillis, makeConnection } from "./internal/connection.ts"
 import { makeStore } from "./internal/store.ts"
 
 /**
@@ -57,7 +57,10 @@ import { makeStore } from "./internal/store.ts"
 export interface Options extends TokenStore.Options {
   /** Stands before the name of each key; `effect-itwin:` by default. The access rules of Redis can name it. */
   readonly prefix?: string | undefined
-  /** The time limit of one step, 1 s by default. A store that does not answer in time is left alone for 5 s. */
+  /**
+   * The time limit of one step, 1 s by default. A store that does not answer in time is left alone for 5 s. The store's
+   * own connection has another limit: a step that must connect first may take 2 s longer.
+   */
   readonly timeout?: Duration.Input | undefined
 }
 
@@ -105,9 +108,10 @@ const overConnection = (address: Address, options: Options, idle: Duration.Input
   TokenStore.layer(
     Effect.suspend(() => {
       const settings = settingsOf(nameOf(address), options)
+      const limit = Duration.sum(settings.timeout, Duration.millis(connectMillis))
       return Effect.map(
         makeConnection({ address, idle: durationOf("idle", idle), timeout: settings.timeout }),
-        (redis) => makeStore(settings, redis)
+        (redis) => makeStore({ ...settings, timeout: limit }, redis)
       )
     }),
     options

@@ -99,6 +99,13 @@ describe("the connection", () => {
       proxy.heal()
       assert.strictEqual((yield* store.claim("row", claim))._tag, "Token")
       assert.strictEqual(proxy.opened(), opened + 1)
+      // The same without a caller that gives up.
+      proxy.partition()
+      const error = yield* Effect.flip(store.claim("row", claim))
+      assert.strictEqual(error.kind, "timeout")
+      assert.isBelow(performance.now() - started, 3_000)
+      proxy.heal()
+      assert.strictEqual((yield* store.claim("row", claim))._tag, "Token")
     }).pipe(Effect.scoped)
   )
 
@@ -112,6 +119,33 @@ describe("the connection", () => {
       server.resume()
       assert.strictEqual((yield* store.claim("row", claim))._tag, "Lease")
       assert.strictEqual(proxy.opened(), 1)
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is closed when idle when no step could wait for it, and with the layer when a step hangs", () =>
+    Effect.gen(function* () {
+      const server = yield* redis("--requirepass", "fake-secret-a+b/c=")
+      const proxy = yield* proxyTo(server.port)
+      const url = `redis://:${encodeURIComponent("fake-secret-a+b/c=")}@127.0.0.1:${proxy.port}`
+      const store = yield* open(url, { idle: "200 millis" })
+      server.pause()
+      assert.isTrue((yield* Effect.timeoutOption(store.claim("row", claim), 100))._tag === "None")
+      server.resume()
+      yield* Effect.sleep(100)
+      assert.strictEqual(proxy.open() > 0, true)
+      yield* Effect.sleep(400)
+      assert.strictEqual(proxy.open(), 0)
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const hanging = yield* open(url, { timeout: "10 seconds" })
+          yield* hanging.claim("row", claim)
+          server.pause()
+          assert.isTrue((yield* Effect.timeoutOption(hanging.claim("row", claim), 100))._tag === "None")
+        })
+      )
+      yield* Effect.sleep(100)
+      assert.strictEqual(proxy.open(), 0)
+      server.resume()
     }).pipe(Effect.scoped)
   )
 
@@ -160,6 +194,20 @@ describe("a step", () => {
       const error = yield* Effect.flip(store.claim("row", claim))
       assert.strictEqual(error.kind, "unavailable")
       assert.include(error.detail, "ECONNREFUSED")
+    }).pipe(Effect.scoped)
+  )
+
+  it.live("is a timeout when connecting is not answered", () =>
+    Effect.gen(function* () {
+      const server = yield* redis("--requirepass", "fake-secret-a+b/c=")
+      const store = yield* open(`redis://:fake-secret-wrong@127.0.0.1:${server.port}`)
+      server.pause()
+      const started = performance.now()
+      const error = yield* Effect.flip(store.claim("row", claim))
+      assert.strictEqual(error.kind, "timeout")
+      assert.include(error.detail, "connecting")
+      assert.isBelow(performance.now() - started, 3_500)
+      server.resume()
     }).pipe(Effect.scoped)
   )
 

@@ -1,13 +1,13 @@
 // One connection to Redis, opened when a step needs it and closed when it is idle, because a Redis server accepts 10,000
 // clients by default and a replica needs its store for a moment in each half-hour.
 //
-// - Connecting belongs to the layer, with its own limit: a step that can't wait for it is interrupted, and the next step
-//   finds the connection ready.
+// - Connecting belongs to the layer, and has its own limit: a step that can't wait for it is interrupted, and the next
+//   step finds the connection ready.
 // - A command is sent only while its caller waits. So a claim whose caller has gone does not take the lease later.
 // - An interrupted command was not answered in time: its connection is not used again.
 import type { RedisClient, RedisFunctions, RedisModules, RedisScripts, TypeMapping } from "@redis/client"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberHandle from "effect/FiberHandle"
@@ -27,10 +27,12 @@ interface Connection {
 interface Options {
   readonly address: Address
   readonly idle: Duration.Duration
+  /** The time limit of a command. */
   readonly timeout: Duration.Duration
 }
 
-const connectMillis = 5_000
+/** A process that starts on a busy machine needs more time than a command does. */
+export const connectMillis = 2_000
 
 const closed = new Redis.RedisError({ cause: new Error("The store is closed") })
 
@@ -38,7 +40,9 @@ const failed = (cause: unknown) => new Redis.RedisError({ cause })
 
 export const makeConnection = Effect.fnUntraced(function* ({ address, idle, timeout }: Options) {
   // Takes a quarter of a second, which is not part of a step's limit.
-  const { ConnectionTimeoutError, RedisClient } = yield* Effect.promise(() => import("@redis/client"))
+  const { ConnectionTimeoutError, RedisClient, SocketTimeoutError } = yield* Effect.promise(
+    () => import("@redis/client")
+  )
   const scope = yield* Effect.scope
   const idling = yield* FiberHandle.make<void>()
   let current: Connection | undefined
@@ -70,37 +74,9 @@ export const makeConnection = Effect.fnUntraced(function* ({ address, idle, time
   const close = ({ client }: Connection) =>
     Effect.suspend(() => (client.isOpen ? Effect.promise(() => client.close()) : Effect.void)).pipe(
       Effect.timeoutOption(timeout),
-      Effect.andThen(Effect.sync(() => client.destroy())),
-      Effect.ignoreCause
+      Effect.ignoreCause,
+      Effect.ensuring(Effect.sync(() => client.destroy()))
     )
-
-  const connect = ({ client, ready }: Connection) =>
-    Effect.tryPromise({
-      // A client that was destroyed while it connected keeps the socket that it gets then.
-      try: () =>
-        client.connect().then(() => {
-          if (!client.isOpen) client.destroy()
-        }),
-      catch: failed
-    }).pipe(
-      Effect.timeoutOrElse({
-        duration: connectMillis,
-        orElse: () => Effect.fail(failed(new ConnectionTimeoutError()))
-      }),
-      Effect.onError(() => Effect.sync(() => client.destroy())),
-      (connecting) => Deferred.into(connecting, ready)
-    )
-
-  const open = Effect.suspend(() => {
-    const connection: Connection = { client: newClient(), ready: Deferred.makeUnsafe(), commands: 0 }
-    current = connection
-    return Effect.as(Effect.forkIn(connect(connection), scope, { startImmediately: true }), connection)
-  })
-
-  const opened = Effect.suspend(() => {
-    if (isClosed) return Effect.fail(closed)
-    return current?.client.isOpen === true ? Effect.succeed(current) : open
-  })
 
   const closeWhenIdle = (connection: Connection) =>
     FiberHandle.run(
@@ -115,6 +91,38 @@ export const makeConnection = Effect.fnUntraced(function* ({ address, idle, time
       )
     )
 
+  const connect = (connection: Connection) => {
+    const { client, ready } = connection
+    return Effect.tryPromise({
+      // A client that was destroyed while it connected keeps the socket that it gets then.
+      try: () =>
+        client.connect().then(() => {
+          if (!client.isOpen) client.destroy()
+        }),
+      catch: failed
+    }).pipe(
+      Effect.timeoutOrElse({
+        duration: connectMillis,
+        orElse: () => Effect.fail(failed(new ConnectionTimeoutError()))
+      }),
+      Effect.onError(() => Effect.sync(() => client.destroy())),
+      // The step that needed it may have gone.
+      Effect.andThen(closeWhenIdle(connection)),
+      (connecting) => Deferred.into(Effect.asVoid(connecting), ready)
+    )
+  }
+
+  const open = Effect.suspend(() => {
+    const connection: Connection = { client: newClient(), ready: Deferred.makeUnsafe(), commands: 0 }
+    current = connection
+    return Effect.as(Effect.forkIn(connect(connection), scope, { startImmediately: true }), connection)
+  })
+
+  const opened = Effect.suspend(() => {
+    if (isClosed) return Effect.fail(closed)
+    return current?.client.isOpen === true ? Effect.succeed(current) : open
+  })
+
   const send = <A = unknown>(command: string, ...args: ReadonlyArray<string>): Effect.Effect<A, Redis.RedisError> =>
     Effect.gen(function* () {
       const connection = yield* opened
@@ -128,9 +136,13 @@ export const makeConnection = Effect.fnUntraced(function* ({ address, idle, time
           connection.commands--
           if (Exit.hasInterrupts(exit)) {
             forget(connection)
-            return Effect.asVoid(Effect.forkIn(close(connection), scope))
+            return Effect.asVoid(Effect.forkIn(close(connection), scope, { startImmediately: true }))
           }
           return isClosed ? Effect.void : Effect.asVoid(closeWhenIdle(connection))
+        }),
+        Effect.timeoutOrElse({
+          duration: timeout,
+          orElse: () => Effect.fail(failed(new SocketTimeoutError(Duration.toMillis(timeout))))
         })
       )
     })
