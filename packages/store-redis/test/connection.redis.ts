@@ -122,6 +122,25 @@ describe("the connection", () => {
     }).pipe(Effect.scoped)
   )
 
+  it.live("goes on with the other steps when the caller of the first one has gone", () =>
+    Effect.gen(function* () {
+      const server = yield* redis()
+      const store = yield* open(server.url)
+      // Connects, but does not load the script: the first step does.
+      server.pause()
+      const first = yield* Effect.forkChild(store.claim("row", claim), { startImmediately: true })
+      yield* Effect.sleep(100)
+      const second = yield* Effect.forkChild(Effect.exit(store.claim("row", { ...claim, owner: "b" })), {
+        startImmediately: true
+      })
+      yield* Effect.sleep(100)
+      yield* Fiber.interrupt(first)
+      server.resume()
+      const exit = yield* Fiber.join(second)
+      assert.strictEqual(exit._tag === "Success" ? exit.value._tag : String(exit.cause), "Lease")
+    }).pipe(Effect.scoped)
+  )
+
   it.live("is closed when idle when no step could wait for it, and with the layer when a step hangs", () =>
     Effect.gen(function* () {
       const server = yield* redis("--requirepass", "fake-secret-a+b/c=")
