@@ -6,7 +6,7 @@
 import * as Redis from "effect/persistence/Redis"
 
 /** Returns the script, with the Lua expression for the current time in milliseconds. */
-export const stepsAt = (now: string) => `
+const stepsAt = (now: string) => `
 local key, step = KEYS[1], ARGV[1]
 local now = ${now}
 local rememberedFor = 60000
