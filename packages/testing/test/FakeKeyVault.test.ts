@@ -280,6 +280,8 @@ describe("FakeKeyVault in process", () => {
           [5, "/secrets/itwin/"]
         ]
       )
+      assert.strictEqual(yield* vault.droppedEntries, 3)
+      assert.strictEqual(yield* vault.countRequests("GET /secrets/:name"), 4)
     }).pipe(Effect.provide(FakeKeyVault.layerTest({ journalLimit: 2 })))
   )
 

@@ -13,7 +13,7 @@ import { applyFault, isAnswer } from "./applyFault.ts"
 import type { ConnectionBroken } from "./broken.ts"
 import { type Entropy, uuid } from "./entropy.ts"
 import { type Journal, makeJournal, noRoute, type Writing } from "./journal.ts"
-import { redactHeaders, redactQuery } from "./redact.ts"
+import { redactForm, redactHeaders, redactQuery } from "./redact.ts"
 import { makeRouter, nameOf, type Params, type Pattern } from "./router.ts"
 import { makeScript, type Script } from "./script.ts"
 
@@ -28,6 +28,8 @@ export interface Call {
   readonly params: Params
   /** The complete body. */
   readonly body: string
+  /** The complete body as it was sent. */
+  readonly bytes: Uint8Array
   /** The journal's entry, to be filled in. */
   readonly entry: Writing
   /** The fault that is applied to the answer; `Claims` is the endpoint's own affair. */
@@ -204,11 +206,10 @@ export const makeEngine = (options: EngineOptions): Engine => {
         const answer = Effect.flatMap(readBody(request), (bytes) => {
           if (bytes === undefined) return refuse({ _tag: "ContentTooLarge", limit: bodyLimit })
           const body = bytes.toString()
-          if (body !== "" && !isForm(headers["content-type"])) {
-            // Cut last: the beginning of a secret that the cut goes through would not be recognized.
-            entry.body = (route.host.showBody ?? redact)(body)?.slice(0, shownBody)
-          }
-          return run(route, { method, path, query, headers, params, body, entry, fault: undefined })
+          if (isForm(headers["content-type"])) entry.form = redactForm(new URLSearchParams(body), redact)
+          // Cut last: the beginning of a secret that the cut goes through would not be recognized.
+          else if (body !== "") entry.body = (route.host.showBody ?? redact)(body)?.slice(0, shownBody)
+          return run(route, { method, path, query, headers, params, body, bytes, entry, fault: undefined })
         })
         return { entry, answer }
       }
@@ -250,6 +251,8 @@ export const makeEngine = (options: EngineOptions): Engine => {
           inFlight++
           const { entry, answer } = serve(request, hosts)
           return answer.pipe(
+            // Effect's servers call a handler uninterruptibly. A request that hangs must end with its connection.
+            Effect.interruptible,
             Effect.map((response) => {
               entry.status = response.status
               return request.method === "HEAD" ? withoutBody(response) : response

@@ -25,6 +25,8 @@ export interface Journal {
   readonly dropped: () => number
   /** Returns the n-th request (from 1) to the route as soon as it arrives; a defect if its entry was dropped. */
   readonly arrival: (route: string, n: number) => Effect.Effect<Entries.Entry>
+  /** How many wait for a request. */
+  readonly waiting: () => number
   readonly clear: () => void
 }
 
@@ -71,6 +73,7 @@ export const makeJournal = (limit: number): Journal => {
         waiting.add(waiter)
         return Effect.sync(() => waiting.delete(waiter))
       }),
+    waiting: () => waiting.size,
     clear: () => {
       total = 0
       kept = []

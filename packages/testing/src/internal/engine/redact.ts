@@ -21,6 +21,9 @@ const harmless = new Set([
 
 const hiddenHeaders = /^(?:authorization|proxy-authorization|cookie|set-cookie)$|secret|token|api-?key|password/
 
+/** Their values differ in each run, so that two journals could not be compared. */
+const traceHeaders = /^(?:traceparent|tracestate|b3|x-b3-.*)$/
+
 /** JSON Web Tokens, and the made-up secrets of the fakes. */
 const secretText = /eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)*|fake-secret-[^\s"'<>&,;]*/g
 
@@ -31,9 +34,12 @@ export const redactText = (text: string, secrets: Iterable<string>): string => {
   return shown
 }
 
-/** Shows the values of harmless parameters only. */
-export const redactForm = (form: Readonly<Record<string, string>>): Record<string, string> =>
-  Object.fromEntries(Object.entries(form).map(([name, value]) => [name, harmless.has(name) ? value : redacted]))
+/** Shows the values of harmless parameters only, as far as there is no secret in them. */
+export const redactForm = (
+  form: Iterable<readonly [string, string]>,
+  redact: (text: string) => string
+): Record<string, string> =>
+  Object.fromEntries(Array.from(form, ([name, value]) => [redact(name), harmless.has(name) ? redact(value) : redacted]))
 
 const credentialName =
   /secret|token|password|credential|assertion|signature|^(?:code|state|nonce|sig|key|api-?key)$|code_/i
@@ -45,7 +51,7 @@ export const redactQuery = (
 ): Record<string, string> =>
   Object.fromEntries(
     Array.from(query, ([name, value]) => [
-      name,
+      redact(name),
       harmless.has(name) || !credentialName.test(name) ? redact(value) : redacted
     ])
   )
@@ -56,6 +62,7 @@ export const redactHeaders = (
 ): Record<string, string> =>
   Object.fromEntries(
     Object.entries(headers).map(([name, value = ""]) => {
+      if (traceHeaders.test(name)) return [name, "<trace>"]
       if (!hiddenHeaders.test(name)) return [name, redact(value)]
       const scheme = /^(Basic|Bearer) /i.exec(value)?.[1]
       return [name, name === "authorization" && scheme !== undefined ? `${scheme} ${redacted}` : redacted]

@@ -3,7 +3,6 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { uuid } from "../engine/entropy.ts"
 import type { Call, Host, Response, Route } from "../engine/handler.ts"
 import { formatInstant } from "../engine/instant.ts"
-import { redactForm } from "../engine/redact.ts"
 import { ok } from "./answers.ts"
 import { tokenLife } from "./tokens.ts"
 import { nowSeconds, type Vault } from "./vault.ts"
@@ -40,9 +39,6 @@ const token = (vault: Vault) => (call: Call) => {
   const { entry, fault } = call
   const form = new URLSearchParams(call.body)
   const clientId = form.get("client_id") ?? ""
-  entry.form = Object.fromEntries(
-    Object.entries(redactForm(Object.fromEntries(form))).map(([name, value]) => [name, vault.redact(value)])
-  )
   entry.clientId = vault.redact(clientId)
   if (form.get("grant_type") !== "client_credentials") {
     return entraError(vault, call, {
