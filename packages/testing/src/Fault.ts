@@ -110,8 +110,8 @@ export const Fields = Schema.TaggedStruct("Fields", {
 })
 
 /**
- * Grants a token with these claims on top of, or instead of, the usual ones. For `POST /connect/token`; elsewhere it
- * changes nothing.
+ * Grants a token with these claims on top of, or instead of, the usual ones. For routes that issue tokens
+ * (`POST /connect/token`); elsewhere it changes nothing.
  *
  * @category models
  * @since 0.1.0
