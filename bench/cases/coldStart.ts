@@ -64,12 +64,12 @@ const measure = async ({ name, args, read }: Peer): Promise<number> => {
   }
 }
 
-const series: Record<string, Array<number>> = {}
-// The first round is not counted: the files are then in memory, and Node's cache of compiled code is written.
+const series: Readonly<Record<string, Array<number>>> = Object.fromEntries(peers.map(({ name }) => [name, []]))
+// The first round is not counted: it brings the files into memory and writes Node's cache of compiled code.
 for (let round = 0; round <= rounds; round++) {
   for (const peer of peers) {
     const time = await measure(peer)
-    if (round > 0) (series[peer.name] ??= []).push(time)
+    if (round > 0) series[peer.name]?.push(time)
   }
 }
 print(series)
