@@ -1,8 +1,8 @@
 // Measures the time from the start of a process to its first token: the bundled `fake-ims`, and oauth2-mock-server.
 // Both make an RSA key and listen on a free port of 127.0.0.1. Prints milliseconds.
 import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { print } from "./print.ts"
 
 const rounds = 7
@@ -26,7 +26,7 @@ const peers: ReadonlyArray<Peer> = [
   {
     name: "oauth2-mock-server",
     args: [
-      join(createRequire(import.meta.url).resolve("oauth2-mock-server"), "../oauth2-mock-server.mjs"),
+      fileURLToPath(new URL("oauth2-mock-server.mjs", import.meta.resolve("oauth2-mock-server"))),
       ...["-a", "127.0.0.1", "-p", "0"]
     ],
     read: (line) => {
