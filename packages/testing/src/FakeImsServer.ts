@@ -6,25 +6,20 @@
  *
  * Under a `TestClock`, a delay of the fake and a real socket wait for each other. Use it with `it.live`.
  *
- * **Example** (A token by plain HTTP)
+ * **Example** (What another process needs to use it)
  *
  * ```ts
  * import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
- * import { Effect, Redacted } from "effect"
+ * import { Effect } from "effect"
  *
  * const program = Effect.gen(function* () {
  *   const fake = yield* FakeIms.FakeIms
  *   const { credentials } = yield* fake.registerApp({ name: "Mine" })
- *   const body = new URLSearchParams({
- *     grant_type: "client_credentials",
- *     client_id: credentials.clientId,
- *     client_secret: Redacted.value(credentials.clientSecret)
- *   })
- *   return yield* Effect.promise(() => fetch(fake.environment.tokenEndpoint, { method: "POST", body }))
+ *   return { endpoint: fake.environment.tokenEndpoint, credentials }
  * })
  *
- * const response = await Effect.runPromise(program.pipe(Effect.provide(FakeImsServer.layer())))
- * console.log(response.status) // 200
+ * const { endpoint } = await Effect.runPromise(program.pipe(Effect.provide(FakeImsServer.layer())))
+ * console.log(new URL(endpoint).pathname) // /connect/token
  * ```
  *
  * @since 0.1.0
