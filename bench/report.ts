@@ -10,7 +10,7 @@ const versionOf = (name: string): string => {
   return `\`${name}\` ${version}`
 }
 
-const peers = ["effect", "@itwin/service-authorization", "openid-client"]
+const peers = ["effect", "@itwin/service-authorization", "openid-client", "oauth2-mock-server"]
 
 const page = (rows: ReadonlyArray<ReadonlyArray<string>>, runs: number): string => `# Performance
 
@@ -38,6 +38,7 @@ ${markdownTable(rows)}
   form by Effect's \`HttpClient\` and decodes the JSON, without limits, retries and checks.
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time
   and none is in memory.
+- **Start to first token** is the time from the start of a process to its first token. Both servers make an RSA key.
 - What a **bundle** for browsers weighs has limits in \`scripts/sizes.ts\`, which CI checks.
 `
 

@@ -2,7 +2,7 @@
  * Tries the packages as a stranger gets them: packs each one, and installs the tarballs with npm into an empty project
  * outside the workspace. There, one after the other:
  *
- * 1. each subpath is imported, no internal module is reachable, a program and `fake-ims` run;
+ * 1. each subpath is imported, no internal module is reachable, a program runs, and `fake-ims` issues a token;
  * 2. publint and attw judge the tarballs, knip judges the workspace;
  * 3. a program that uses every package compiles with each supported TypeScript, without `skipLibCheck`;
  * 4. the bundles are no larger than the limits in sizes.ts.
@@ -10,7 +10,7 @@
  * The tools are installed into temporary projects, without running their install scripts. `--quick` does only step 1.
  */
 import { execFile, execFileSync, spawn } from "node:child_process"
-import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { parseArgs, promisify } from "node:util"
 import { gzipSync } from "node:zlib"
@@ -36,6 +36,42 @@ const modulesOf = (name: string): ReadonlyArray<string> =>
   globSync("src/*.ts", { cwd: join(root, "packages", name) })
     .map((module) => basename(module, ".ts"))
     .filter((module) => module !== "index")
+
+/**
+ * Runs the packed `fake-ims` until it issued a token: as npm links it, and as one file in an empty folder, where nothing
+ * else is installed.
+ */
+const runFake = async () => {
+  const alone = emptyProject("alone")
+  cpSync(join(project, "node_modules/@effect-itwin/testing/dist/fake-ims.js"), join(alone, "fake-ims.js"))
+  try {
+    for (const file of [join(project, "node_modules/@effect-itwin/testing/dist/bin.js"), join(alone, "fake-ims.js")]) {
+      const fake = spawn("node", [file], { cwd: alone, stdio: ["ignore", "pipe", "inherit"] })
+      const ended = new Promise<number | null>((resolve) => fake.once("exit", resolve))
+      const line = await Promise.race([
+        new Promise<string>((resolve) => fake.stdout.setEncoding("utf8").once("data", resolve)),
+        ended.then((code) => Promise.reject(new Error(`the packed fake-ims ended with ${code}`)))
+      ])
+      const { ready, url, tokenEndpoint, apps } = JSON.parse(line)
+      if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url))
+        throw new Error(`the packed fake-ims printed ${line}`)
+      const form = {
+        grant_type: "client_credentials",
+        client_id: apps[0].clientId,
+        client_secret: apps[0].clientSecret
+      }
+      const response = await fetch(tokenEndpoint, { method: "POST", body: new URLSearchParams(form) })
+      const { access_token } = (await response.json()) as { readonly access_token?: string }
+      fake.kill("SIGTERM")
+      const code = await ended
+      if (access_token === undefined || code !== 0) {
+        throw new Error(`the packed fake-ims returned ${response.status} and ended with ${code}`)
+      }
+    }
+  } finally {
+    rmSync(alone, { recursive: true, force: true })
+  }
+}
 
 const runStranger = async () => {
   const subpaths = packages.flatMap((name) => [name, ...modulesOf(name).map((module) => `${name}/${module}`)])
@@ -67,17 +103,7 @@ console.log(me.givenName)
   const printed = run(project, "node", "main.js").trim()
   if (printed !== "Stranger") throw new Error(`the packed program printed ${printed}`)
 
-  // The command, until it says that it is ready.
-  const fake = spawn("npx", ["fake-ims"], { cwd: project, stdio: ["ignore", "pipe", "inherit"], detached: true })
-  const line = await new Promise<string>((resolve, reject) => {
-    fake.stdout.setEncoding("utf8").once("data", resolve)
-    fake.once("error", reject)
-    fake.once("exit", (code) => reject(new Error(`the packed fake-ims ended with ${code}`)))
-  })
-  // npx starts it in a process of its own: the signal is for both.
-  if (fake.pid !== undefined) process.kill(-fake.pid, "SIGTERM")
-  const { ready, url } = JSON.parse(line)
-  if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url)) throw new Error(`the packed fake-ims printed ${line}`)
+  await runFake()
   return `${packages.length} packages, ${subpaths.length} subpaths run; ${internals.length / 2} internal modules are not reachable`
 }
 

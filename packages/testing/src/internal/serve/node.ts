@@ -56,6 +56,8 @@ const bind = (server: Server, host: string, port: number): Effect.Effect<number,
     server.once("error", failed)
     server.listen({ host, port }, () => {
       server.off("error", failed)
+      // A connection that can't be accepted, for example because too many files are open, must not end the process.
+      server.on("error", () => {})
       const address = server.address()
       resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
     })
