@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { RetryPolicy, TokenCache } from "@effect-itwin/core"
+import { ITwin, RetryPolicy, TokenCache, Users } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -60,6 +60,39 @@ describe("faults in process", () => {
       yield* TestClock.adjust("1 millis")
       assert.strictEqual(yield* Fiber.join(fiber), "ok")
     }).pipe(Effect.provide(App))
+  )
+
+  it.effect.each<readonly [string, Fault.Fault, string]>([
+    ["InvalidResponse for half of a body", Fault.truncate, "InvalidResponse"],
+    ["Transport for bytes that are not HTTP", Fault.garbage, "Transport"],
+    ["Transport for a connection that is reset", Fault.reset, "Transport"],
+    ["the token from a body that arrives one byte at a time", Fault.dribble("1 millis"), "ok"],
+    ["Timeout for a body whose bytes arrive too slowly", Fault.dribble("100 millis"), "Timeout"]
+  ])("returns %s", ([_name, fault, expected]) =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script("POST /connect/token", Fault.once(fault))
+      const fiber = yield* Effect.forkChild(outcome)
+      yield* fake.awaitRequest("POST /connect/token")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(fiber), expected)
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("applies random faults in the same order in each run", () =>
+    Effect.gen(function* () {
+      const outcomes = Effect.gen(function* () {
+        const fake = yield* FakeIms.FakeIms
+        const chaos = Fault.chaos("seed", [1, "none"], [1, Fault.reset], [1, Fault.html(503, "Down")])
+        yield* fake.script("GET /users/me", Fault.always(chaos))
+        return yield* Effect.forEach(Array.from({ length: 30 }), () =>
+          Effect.match(Users.me, { onSuccess: () => "ok", onFailure: (error) => error._tag })
+        )
+      }).pipe(Effect.provide(Layer.fresh(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest())))))
+      const first = yield* outcomes
+      assert.deepStrictEqual(yield* outcomes, first)
+      assert.sameMembers([...new Set(first)], ["ok", "HttpClientError", "ITwinApiError"])
+    })
   )
 
   it.effect("unused steps are a warning when the fake is closed, and a defect if it is strict", () => {

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Environment, ITwin, Users } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
-import { Effect, Exit, Redacted } from "effect"
+import { Effect, Exit, Layer, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { contract, getMe, register, tokenFor } from "./contract.ts"
@@ -54,6 +55,49 @@ describe("FakeIms in process", () => {
       }
       // Each host has its own routes.
       assert.strictEqual((yield* HttpClient.get("https://ims.bentley.com/users/me")).status, 404)
+    }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+
+  it.effect.each<readonly [string, Environment.Environment, string]>([
+    ["QA", Environment.qa, "https://qa-ims.bentley.com"],
+    [
+      "a gateway with paths",
+      Environment.custom({ tokenEndpoint: "https://a.example/auth/token", apiBaseUrl: "https://b.example/itwin/" }),
+      "https://a.example"
+    ],
+    [
+      "one origin",
+      Environment.custom({ tokenEndpoint: "http://127.0.0.1:1/token", apiBaseUrl: "http://127.0.0.1:1" }),
+      "http://127.0.0.1:1"
+    ]
+  ])("answers for the hosts of the environment: %s", ([_name, environment, issuer]) =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      assert.strictEqual(fake.environment, environment)
+      assert.strictEqual(yield* Environment.Environment, environment)
+      assert.strictEqual((yield* Users.me).givenName, "Test")
+      const metadata = yield* Effect.flatMap(
+        HttpClient.get(`${issuer}/.well-known/openid-configuration`),
+        ({ json }) => json
+      )
+      assert.deepInclude(metadata, { issuer, token_endpoint: environment.tokenEndpoint })
+      yield* fake.assertTokenRequests(1)
+      const error = yield* Effect.flip(HttpClient.get("https://ims.bentley.com/connect/token"))
+      assert.include(error.message, "Call FakeIms.layerTest({ environment: Environment.production })")
+    }).pipe(Effect.provide(ITwin.layerWith({}).pipe(Layer.provideMerge(FakeIms.layerTest({ environment })))))
+  )
+
+  it.effect("lists in its metadata only what it serves", () =>
+    Effect.gen(function* () {
+      const get = (url: string) => Effect.flatMap(HttpClient.get(url), (response) => response.json)
+      const openid = yield* get("https://ims.bentley.com/.well-known/openid-configuration")
+      assert.deepStrictEqual(yield* get("https://ims.bentley.com/.well-known/oauth-authorization-server"), openid)
+      const urls = Object.entries(openid as Record<string, string>).filter(([name]) => /_endpoint$|_uri$/.test(name))
+      assert.lengthOf(urls, 5)
+      for (const [name, url] of urls) {
+        const { status } = yield* HttpClient.get(url)
+        assert.notStrictEqual(status, 404, name)
+      }
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
