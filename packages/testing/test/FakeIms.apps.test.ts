@@ -28,7 +28,7 @@ const me = Users.me.pipe(
 )
 
 describe("secrets of an app", () => {
-  it.effect("the provider gives the new secret after regenerateSecret, and the old one is refused", () =>
+  it.effect("returns the new secret and rejects the old one after regenerateSecret", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const old = yield* own
@@ -40,7 +40,7 @@ describe("secrets of an app", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("both work while they overlap, and no longer", () =>
+  it.effect("accepts both secrets until the overlap has passed", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const old = yield* own
@@ -54,7 +54,7 @@ describe("secrets of an app", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("revokeSecret refuses that one only", () =>
+  it.effect("rejects only the secret that was revoked", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const old = yield* own
@@ -69,7 +69,7 @@ describe("secrets of an app", () => {
 })
 
 describe("apps and their tokens", () => {
-  it.effect("a revoked token is refused by the APIs, and the next one is not", () =>
+  it.effect("rejects a revoked token at the APIs and accepts the next one", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.revokeToken(yield* refresh)
@@ -81,7 +81,7 @@ describe("apps and their tokens", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("a disabled app gets no token, and its old ones are refused, until it is enabled", () =>
+  it.effect("rejects a disabled app and its tokens until it is enabled", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientId } = yield* own
@@ -97,7 +97,7 @@ describe("apps and their tokens", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("the identity appears after its delay", () =>
+  it.effect("returns UserNotFound until the delay of the identity has passed", () =>
     Effect.gen(function* () {
       assert.strictEqual(yield* me, "NotFound")
       yield* TestClock.adjust("5 minutes")
@@ -111,7 +111,7 @@ describe("apps and their tokens", () => {
     )
   )
 
-  it.effect("tokens live as long as the app, the fake or the profile says", () =>
+  it.effect("issues tokens with the life of the app, the fake or the profile", () =>
     Effect.gen(function* () {
       for (const [options, seconds] of [
         [{}, 3600],
@@ -128,7 +128,7 @@ describe("apps and their tokens", () => {
     })
   )
 
-  it.effect("claims of an app replace the platform's: another audience is refused", () =>
+  it.effect("rejects a token of an app whose audience is another one", () =>
     Effect.gen(function* () {
       yield* refresh
       assert.strictEqual(yield* me, "Unauthorized")
@@ -141,7 +141,7 @@ describe("apps and their tokens", () => {
     )
   )
 
-  it.effect("claims and fields can be changed for one call, and fields for one app", () =>
+  it.effect("changes claims and fields for one call, and fields for one app", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.script("POST /connect/token", Fault.once(Fault.claims({ aud: ["elsewhere"] })))
@@ -163,7 +163,7 @@ describe("apps and their tokens", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("the profile switches what is not documented", () =>
+  it.effect("follows the profile where the platform is not documented", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* ims.registerApp({ name: "Wide", scopes: ["a", "b", "openid"] })
@@ -193,7 +193,7 @@ describe("apps and their tokens", () => {
     )
   )
 
-  it.effect("in process, tokens are Ed25519 by default and verify with the published key", () =>
+  it.effect("signs tokens with Ed25519 in process, and they verify with the published key", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(1_800_000_000_000)
       const ims = yield* fake
@@ -219,7 +219,7 @@ describe("apps and their tokens", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("introspection and revocation go by RFC 7662 and RFC 7009", () =>
+  it.effect("introspects and revokes as RFC 7662 and RFC 7009 demand", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* register()

@@ -23,7 +23,7 @@ describe("faults in process", () => {
     })
   )
 
-  it.effect("forDuration strikes until its time has passed on the clock", () =>
+  it.effect("applies a forDuration step until its time has passed on the clock", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", Fault.forDuration(Fault.html(503, "Down"), "10 minutes"))
@@ -37,7 +37,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("maintenance refuses right credentials, shows a page, and ends", () =>
+  it.effect("rejects valid credentials once during maintenance, then returns a page, then ends", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", ...FakeIms.maintenance("4 minutes"))
@@ -49,7 +49,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("a delay waits for TestClock, however long", () =>
+  it.effect("delays the response until TestClock has advanced far enough", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", Fault.once(Fault.delay("4 seconds")))
@@ -95,7 +95,7 @@ describe("faults in process", () => {
     })
   )
 
-  it.effect("unused steps are a warning when the fake is closed, and a defect if it is strict", () => {
+  it.effect("logs a warning about unused steps when the fake is closed, and dies if it is strict", () => {
     const warnings: Array<unknown> = []
     const logger = Logger.make((options) => {
       warnings.push(options.message)
@@ -114,7 +114,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(Logger.layer([logger])))
   })
 
-  it.effect("a script goes through JSON and back", () =>
+  it.effect("decodes a script from the JSON that it was encoded to", () =>
     Effect.gen(function* () {
       const steps = [
         Fault.after(Fault.times(Fault.delay("3 seconds"), 2), 1),

@@ -158,7 +158,7 @@ describe("access control", () => {
       )
     )
 
-  it.effect("an app sees an iTwin only when it was added, with the permissions of its roles", () =>
+  it.effect("shows an iTwin only to its members, with the permissions of their roles", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientEmail } = yield* own
@@ -181,7 +181,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("adding a member needs the permission, known roles and a whole body", () =>
+  it.effect("adds a member only with the permission, known roles and a complete body", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientEmail } = yield* own
@@ -209,7 +209,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("members are listed in pages, whose links have another path than the operation", () =>
+  it.effect("lists members in pages whose links have another path than the operation", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientEmail } = yield* own
@@ -226,7 +226,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("a removed member is listed without e-mail, and has no access until it is added again", () =>
+  it.effect("lists a removed member without e-mail, and denies access until the member is added again", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientEmail } = yield* own
@@ -249,7 +249,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("version 1 of access control is not served", () =>
+  it.effect("returns 406 for version 1", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { id } = yield* ims.createITwin({ displayName: "Bridge" })
@@ -264,7 +264,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("the handler of a route of one's own can read the request, its query and its body", () =>
+  it.effect("passes the request with its query and its body to the handler of an added route", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.addRoute("POST", "/echo/:id", ({ params, request }) =>
@@ -300,7 +300,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("a route of one's own stands behind the same bearer check", () =>
+  it.effect("protects an added route with the same check of the token", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.addRoute("GET", "/storage/:folder", ({ clientId, params }) =>
@@ -315,7 +315,7 @@ describe("access control", () => {
 })
 
 describe("the journal", () => {
-  it.effect("counts token requests, and shows itself as a table when the count is another", () =>
+  it.effect("counts token requests, and fails with a table when the count differs", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* refresh
@@ -326,7 +326,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("tells what happened to whom, and how much at once", () =>
+  it.effect("shows the requests of one app, and how many were served at once", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const apps = yield* Effect.all([register(), register(), register()])
@@ -353,7 +353,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("awaitRequest waits for a request that is still to come, on no clock", () =>
+  it.effect("awaitRequest returns a later request when it arrives", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const waiting = yield* Effect.forkChild(ims.awaitRequest("GET /users/me"))
@@ -364,7 +364,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("is the same twice for the same seed, script and clock", () => {
+  it.effect("is the same in two runs with the same seed, script and clock", () => {
     const story = Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.script("POST /connect/token", ...FakeIms.maintenance("5 seconds"))

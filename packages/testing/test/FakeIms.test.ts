@@ -9,7 +9,7 @@ import { contract, getMe, register, tokenFor } from "./contract.ts"
 describe("FakeIms in process", () => {
   contract(it.effect, FakeIms.layerTest())
 
-  it.effect("lets time pass with TestClock: a token ends after its life", () =>
+  it.effect("rejects a token when its life has passed on TestClock", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(1_800_000_000_000)
       const token = yield* tokenFor(yield* register())
@@ -22,7 +22,7 @@ describe("FakeIms in process", () => {
     }).pipe(Effect.provide(FakeIms.layerTest({ tokenLife: "1 minute" })))
   )
 
-  it.effect("refuses a token of another fake, and one of the future", () =>
+  it.effect("rejects a token of another fake, and a token that is not valid yet", () =>
     Effect.gen(function* () {
       const other = yield* Effect.provide(Effect.flatMap(register(), tokenFor), FakeIms.layerTest({ seed: "other" }))
       assert.strictEqual((yield* getMe(`Bearer ${other}`)).status, 401)
@@ -33,7 +33,7 @@ describe("FakeIms in process", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("gives the same ids, secrets and tokens for the same seed and clock", () => {
+  it.effect("makes the same ids, secrets and tokens for the same seed and clock", () => {
     const story = Effect.gen(function* () {
       const app = yield* register()
       return [app.credentials.clientId, Redacted.value(app.credentials.clientSecret), yield* tokenFor(app)]
@@ -46,7 +46,7 @@ describe("FakeIms in process", () => {
     })
   })
 
-  it.effect("fails a request to any other host, and says which it answers for", () =>
+  it.effect("fails a request to another host and names the hosts that it answers for", () =>
     Effect.gen(function* () {
       for (const url of ["https://qa-ims.bentley.com/connect/token", "https://example.com/"]) {
         const error = yield* Effect.flip(HttpClient.get(url))
@@ -101,12 +101,14 @@ describe("FakeIms in process", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect.each(["", "x".repeat(61), "a,b", "a*b", "a`b", "a~b"])("registers no app named %j", (name) =>
-    Effect.gen(function* () {
-      const fake = yield* FakeIms.FakeIms
-      const exit = yield* Effect.exit(fake.registerApp({ name }))
-      assert.isTrue(Exit.isFailure(exit))
-    }).pipe(Effect.provide(FakeIms.layerTest()))
+  it.effect.each(["", "x".repeat(61), "a,b", "a*b", "a`b", "a~b"])(
+    "does not register an app with the name %j",
+    (name) =>
+      Effect.gen(function* () {
+        const fake = yield* FakeIms.FakeIms
+        const exit = yield* Effect.exit(fake.registerApp({ name }))
+        assert.isTrue(Exit.isFailure(exit))
+      }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
   it.effect("makes secrets that start with fake-secret- and need encoding", () =>

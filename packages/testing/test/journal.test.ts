@@ -56,6 +56,16 @@ describe("counts", () => {
     }).pipe(Effect.provide(FakeIms.layerTest({ journalLimit: 2 })))
   )
 
+  it.effect("are exact when the journal keeps the newest 10,000 entries, as it does by default", () =>
+    Effect.gen(function* () {
+      const ims = yield* fake
+      yield* Effect.replicateEffect(getMe(), 10_050, { discard: true })
+      assert.lengthOf(yield* ims.journal, 10_000)
+      assert.strictEqual(yield* ims.droppedEntries, 50)
+      assert.strictEqual(yield* ims.countRequests("GET /users/me"), 10_050)
+    }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+
   it.effect.each([0, -1, 1.5, Number.NaN])("can't be kept with a journalLimit of %d", (journalLimit) =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.scoped(Layer.build(FakeIms.layerTest({ journalLimit }))))
@@ -125,6 +135,9 @@ describe("entries", () => {
       const [entry] = yield* ims.forApp(app.credentials.clientId)
       assert.deepInclude(entry, { fault: "Respond", outcome: "fault", status: 503 })
       assert.deepInclude(entry?.form, { scope: "itwin-platform" })
+      yield* ims.script("GET /users/me", Fault.once(FakeIms.rateLimited(1)))
+      yield* getMe(`Bearer ${yield* tokenFor(app)}`)
+      assert.deepInclude((yield* ims.forApp(app.credentials.clientId)).at(-1), { route: "GET /users/me", status: 429 })
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
