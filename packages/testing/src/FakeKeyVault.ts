@@ -68,8 +68,8 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Fault from "./Fault.ts"
-import { verifyScripts } from "./internal/engine/controls.ts"
-import { FakeError } from "./internal/engine/fakeError.ts"
+import { verifyWhenClosed } from "./internal/engine/controls.ts"
+import type { FakeError } from "./internal/engine/fakeError.ts"
 import type { Handler } from "./internal/engine/handler.ts"
 import type { Algorithm } from "./internal/engine/jwt.ts"
 import { makeControls } from "./internal/vault/controls.ts"
@@ -271,11 +271,7 @@ export const make = (
       algorithm: options?.algorithm ?? at.algorithm ?? "EdDSA",
       journalLimit: options?.journalLimit
     })
-    yield* Effect.addFinalizer(() => {
-      const problem = verifyScripts(vault.engine)
-      if (problem === undefined) return Effect.void
-      return options?.strict === true ? Effect.die(new FakeError({ message: problem })) : Effect.logWarning(problem)
-    })
+    yield* verifyWhenClosed(vault.engine, options)
     const httpClient = makePipelineClient(handlers, vault.engine.clock, yield* Effect.context<never>())
     return { handler, controls: makeControls(vault, httpClient) }
   })

@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import type { FakeIms } from "../FakeIms.ts"
 import { makeEngineControls } from "./engine/controls.ts"
 import type { Fake } from "./fakeIms.ts"
-import { FakeImsError } from "./ims/clients.ts"
 import { makeImsControls } from "./ims/controls.ts"
 import { makePlatformControls } from "./platform/controls.ts"
 
@@ -16,7 +15,7 @@ export const makeControls = (
   { engine, ims, platform }: Fake,
   environment: Environment.Environment
 ): FakeIms["Service"] => {
-  const { assertRequests, entries, ...common } = makeEngineControls(engine, (message) => new FakeImsError({ message }))
+  const { assertRequests, entries, ...common } = makeEngineControls(engine)
   return {
     environment,
     ...makeImsControls(ims),

@@ -2,7 +2,9 @@
 import * as Data from "effect/Data"
 
 /**
- * Reports that the test expected something else of the fake than what happened.
+ * Says that an expectation of the test is not met, or that the test names something that the fake does not know.
+ *
+ * The message says what, with the journal where that helps.
  *
  * @category errors
  * @since 0.1.0

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { App, FakeIms } from "../../FakeIms.ts"
+import { FakeError } from "../engine/fakeError.ts"
 import { makeKey } from "../engine/jwt.ts"
 import * as clients from "./clients.ts"
 import { type Ims, now, wholeSeconds } from "./state.ts"
@@ -31,13 +32,13 @@ const appView = (app: clients.Application): App => ({
 /** The item with this id. An unknown id is a mistake of the test. */
 export const find = <A>(items: ReadonlyMap<string, A>, what: string, id: string): A => {
   const found = items.get(id)
-  if (found === undefined) throw new clients.FakeImsError({ message: `The fake has no ${what} ${id}` })
+  if (found === undefined) throw new FakeError({ message: `The fake has no ${what} ${id}` })
   return found
 }
 
 const findDefault = ({ apps }: Ims): clients.Application => {
   const [app] = apps.values()
-  if (app === undefined) throw new clients.FakeImsError({ message: "The fake has no app. Register one first." })
+  if (app === undefined) throw new FakeError({ message: "The fake has no app. Register one first." })
   return app
 }
 
@@ -87,7 +88,7 @@ export const makeImsControls = (ims: Ims): Controls => {
     revokeSecret: (clientId, secret) =>
       withApp(clientId, (app) => {
         if (clients.revokeSecret(ims, app, Redacted.value(secret))) return
-        throw new clients.FakeImsError({ message: `The app ${clientId} never had this secret` })
+        throw new FakeError({ message: `The app ${clientId} never had this secret` })
       }),
     issueToken: ({ claims = {}, clientId, expiresIn, scopes } = {}) =>
       Effect.sync(() => {

@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import type { FakeIms } from "../../FakeIms.ts"
 import { uuid } from "../engine/entropy.ts"
+import { FakeError } from "../engine/fakeError.ts"
 import type { Engine } from "../engine/handler.ts"
-import { FakeImsError } from "../ims/clients.ts"
 import { find } from "../ims/controls.ts"
 import { ownRoute } from "./ownRoute.ts"
 import { addMember, findMember, type Platform } from "./state.ts"
@@ -38,7 +38,7 @@ export const makePlatformControls = (engine: Engine, platform: Platform): Contro
     removeMember: (iTwinId, email) =>
       Effect.sync(() => {
         const member = findMember(findITwin(iTwinId), email)
-        if (member === undefined) throw new FakeImsError({ message: `The iTwin ${iTwinId} has no member ${email}` })
+        if (member === undefined) throw new FakeError({ message: `The iTwin ${iTwinId} has no member ${email}` })
         member.isRemoved = true
       }),
     addRoute: (method, path, handler, options) =>

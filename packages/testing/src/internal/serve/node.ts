@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpServerError from "effect/http/HttpServerError"
 import type * as Scope from "effect/Scope"
-import { FakeImsError } from "../ims/clients.ts"
+import { FakeError } from "../engine/fakeError.ts"
 import { type Handler, makeListener } from "./exchange.ts"
 
 /**
@@ -19,7 +19,7 @@ const createServer = (tls: ListenOptions["tls"]): Server =>
 
 /** Why a server does not start. */
 export const serveError = (message: string): HttpServerError.ServeError =>
-  new HttpServerError.ServeError({ cause: new FakeImsError({ message }) })
+  new HttpServerError.ServeError({ cause: new FakeError({ message }) })
 
 export interface ListenOptions {
   /** The address to listen on; both loopback addresses if it is absent or `localhost`. */

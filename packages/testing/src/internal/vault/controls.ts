@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { FakeKeyVault } from "../../FakeKeyVault.ts"
 import { makeEngineControls } from "../engine/controls.ts"
-import { FakeError } from "../engine/fakeError.ts"
 import type { PipelineClient } from "./pipeline.ts"
 import { isSecretName } from "./secrets.ts"
 import { firstChallenge, nowSeconds, tokenRoutes, type Vault } from "./vault.ts"
@@ -20,7 +19,7 @@ const quoted = (name: string): string => JSON.stringify(name)
 
 export const makeControls = (vault: Vault, httpClient: PipelineClient): FakeKeyVault["Service"] => {
   const { engine, secrets, tokens } = vault
-  const { assertRequests: _, entries, ...common } = makeEngineControls(engine, (message) => new FakeError({ message }))
+  const { assertRequests: _, entries, ...common } = makeEngineControls(engine)
 
   const setEnabled = (enabled: boolean) => (name: string, id?: string) =>
     mustChange(id === undefined ? `secret ${quoted(name)}` : `version ${id} of the secret ${quoted(name)}`, () => {
