@@ -1,22 +1,24 @@
 // The types of the public API: errors, requirements and results. `tsc -b` checks them. At run time, these tests only
 // show that the exports exist.
 import {
+  AccessControl,
   type AccessToken,
   type ClientCredentials,
   Environment,
   ITwin,
-  type ITwinApiError,
+  ITwinApiError,
   ITwinHttpClient,
+  ITwins,
   RetryPolicy,
   Scopes,
   SecretProvider,
   type SecretProviderError,
   TokenCache,
-  type TokenError,
+  TokenError,
   TokenRequest,
   Users
 } from "@effect-itwin/core"
-import type { Config, Context, Duration, Effect, Layer, Option, Result, Schedule, Schema, Scope } from "effect"
+import type { Config, Context, Duration, Effect, Layer, Option, Result, Schedule, Schema, Scope, Stream } from "effect"
 import type { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { describe, expectTypeOf, it } from "vitest"
 
@@ -92,6 +94,39 @@ describe("types of core", () => {
     >()
     expectTypeOf<Users.User["id"]>().toEqualTypeOf<string>()
     expectTypeOf<Users.User["email"]>().toEqualTypeOf<string | undefined>()
+  })
+
+  it("the functions of AccessControl and ITwins fail with one of three errors and need the client only", () => {
+    type Failure = ITwinApiError.ITwinApiError | TokenError.TokenError | HttpClientError.HttpClientError
+    type Call<A> = Effect.Effect<A, Failure, ITwinHttpClient.ITwinHttpClient>
+    expectTypeOf(AccessControl.permissions).returns.toEqualTypeOf<Call<ReadonlyArray<string>>>()
+    expectTypeOf(AccessControl.roles).returns.toEqualTypeOf<Call<ReadonlyArray<AccessControl.Role>>>()
+    expectTypeOf(AccessControl.addMember).returns.toEqualTypeOf<Call<AccessControl.Added>>()
+    expectTypeOf(AccessControl.members).returns.toEqualTypeOf<
+      Stream.Stream<AccessControl.Member, Failure, ITwinHttpClient.ITwinHttpClient>
+    >()
+    expectTypeOf(ITwins.list).returns.toEqualTypeOf<
+      Stream.Stream<ITwins.ITwin, Failure, ITwinHttpClient.ITwinHttpClient>
+    >()
+    expectTypeOf<ITwins.ITwin["displayName"]>().toEqualTypeOf<string | undefined>()
+    expectTypeOf<AccessControl.Member["email"]>().toEqualTypeOf<string | undefined>()
+  })
+
+  it("filterStatusOk adds two errors to a client, version none, and layerHttpClient hides the TokenError", () => {
+    type Client<E> = HttpClient.HttpClient.With<E>
+    const filtered = () => ITwinApiError.filterStatusOk(null as unknown as Client<"other">)
+    expectTypeOf(filtered).returns.toEqualTypeOf<
+      Client<"other" | ITwinApiError.ITwinApiError | HttpClientError.HttpClientError>
+    >()
+    const versioned = () => ITwinHttpClient.version(1)(null as unknown as Client<"other">)
+    expectTypeOf(versioned).returns.toEqualTypeOf<Client<"other">>()
+    expectTypeOf(ITwinHttpClient.layerHttpClient).toEqualTypeOf<
+      Layer.Layer<HttpClient.HttpClient, never, ITwinHttpClient.ITwinHttpClient>
+    >()
+    expectTypeOf(TokenError.fromHttpClientError).toEqualTypeOf<
+      (error: HttpClientError.HttpClientError) => Option.Option<TokenError.TokenError>
+    >()
+    expectTypeOf<{ retry: { times: 3 } }>().not.toExtend<Parameters<typeof ITwin.layerWith>[0]>()
   })
 
   it("SecretProvider.layerOrElse joins the errors and requirements of both layers", () => {
