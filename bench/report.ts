@@ -34,6 +34,7 @@ ${markdownTable(rows)}
   by …" it is that client over Effect's \`HttpClient\`. **Limit** is what the bench requires; a row without one is for
   information.
 - A **cached get** is \`TokenCache.get\` with a token in memory. The comparison is the same loop over \`Effect.sync\`.
+- A **cached getAccessToken** is that of \`ServiceAuthorizationClient\`, with a token in memory. Each call is awaited.
 - A **warm token request** goes to a server on 127.0.0.1, over a connection that is open. The comparison sends the same
   form by Effect's \`HttpClient\` and decodes the JSON, without limits, retries and checks.
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time

@@ -13,6 +13,7 @@ import {
   Scopes,
   SecretProvider,
   type SecretProviderError,
+  ServiceAuthorizationClient,
   TokenCache,
   TokenError,
   TokenRequest,
@@ -173,6 +174,38 @@ describe("types of core", () => {
       Schedule.Schedule<Duration.Duration, RetryPolicy.Failure>
     >()
     expectTypeOf(RetryPolicy.layer).returns.toEqualTypeOf<Layer.Layer<never>>()
+  })
+
+  it("ServiceAuthorizationClient has the methods that iTwin.js and the iModels clients ask for", () => {
+    type Client = ServiceAuthorizationClient.ServiceAuthorizationClient
+    // `AuthorizationClient` of @itwin/core-common, and `AuthorizationCallback` of @itwin/imodels-client-management. The
+    // proof with iTwin.js (scripts/itwin-js) compiles against the real types.
+    expectTypeOf<Client>().toExtend<{ getAccessToken(): Promise<string> }>()
+    expectTypeOf<Client["authorization"]>().toExtend<() => Promise<{ scheme: string; token: string }>>()
+    expectTypeOf<Client["replace"]>().toEqualTypeOf<(header: string) => Promise<string | undefined>>()
+    expectTypeOf<keyof Client>().toEqualTypeOf<"getAccessToken" | "authorization" | "replace">()
+  })
+
+  it("ServiceAuthorizationClient.make needs the cache and does not fail", () => {
+    expectTypeOf(ServiceAuthorizationClient.make).toEqualTypeOf<
+      (
+        options?: ServiceAuthorizationClient.Options
+      ) => Effect.Effect<ServiceAuthorizationClient.ServiceAuthorizationClient, never, TokenCache.TokenCache>
+    >()
+    expectTypeOf<NonNullable<ServiceAuthorizationClient.Options["onError"]>>().toEqualTypeOf<
+      (error: TokenError.TokenError) => void
+    >()
+  })
+
+  it("ServiceAuthorizationClient.fromLayer takes a layer that needs nothing, and tells its error to onError", () => {
+    const layer = null as unknown as Layer.Layer<TokenCache.TokenCache | ITwinHttpClient.ITwinHttpClient, "failed">
+    const make = () =>
+      ServiceAuthorizationClient.fromLayer(layer, {
+        onError: (error) => expectTypeOf(error).toEqualTypeOf<TokenError.TokenError | "failed">()
+      })
+    expectTypeOf(make).returns.toEqualTypeOf<ServiceAuthorizationClient.DisposableClient>()
+    expectTypeOf<ServiceAuthorizationClient.DisposableClient>().toExtend<AsyncDisposable>()
+    expectTypeOf(ITwin.layer).not.toExtend<Parameters<typeof ServiceAuthorizationClient.fromLayer>[0]>()
   })
 
   it("Scopes are branded: a plain string is not a scope set", () => {

@@ -12,7 +12,8 @@ const duration = Metric.histogram("itwin.auth.token.request.duration", {
 })
 
 const requests = Metric.counter("itwin.auth.cache.requests", {
-  description: "Calls of get, by result: hit, stale (served and due for renewal), or miss.",
+  description:
+    "Calls of get, by result: hit, stale (served and due for renewal), or miss. A token that peekUnsafe returns is a hit.",
   attributes: { unit: "{request}" },
   incremental: true
 })
@@ -58,7 +59,7 @@ const logFailure = (error: TokenError, { isAwaited, left, previous }: Failed) =>
 
 export interface Telemetry {
   /**
-   * Calls of `get` by result. Counted without an effect, because `get` is the hot path; published with the next
+   * Calls by result. Counted without an effect, because `get` is the hot path; published with the next
    * request.
    */
   readonly counts: { hit: number; stale: number; miss: number }
