@@ -12,7 +12,7 @@ import { join } from "node:path"
 import { promisify } from "node:util"
 import { emptyProject, install, type NodeMajor, nodeBinary, nodeSpecifier, pack, root, run } from "../pack.ts"
 
-/** iTwin.js asks for exact versions of its peers, of which core-quantity has no 5.7.3: hence `--legacy-peer-deps`. */
+/** iTwin.js asks for exact versions of its peers, of which core-quantity has no 5.7.3. `--legacy-peer-deps` accepts that. */
 const itwinJs = "5.7.3"
 const native = "5.7.13"
 const quantity = "5.7.2"
@@ -84,6 +84,7 @@ try {
 
   const source = join(import.meta.dirname, "program.mts")
   for (const file of ["program.mts", "program.cts"]) cpSync(source, join(project, file))
+  // The declarations of iTwin.js need `skipLibCheck`. Ours do not: check-packages.ts compiles without it.
   const flags = ["--module", "nodenext", "--target", "es2022", "--strict", "--types", "node", "--skipLibCheck"]
   run(project, "node", "node_modules/typescript/bin/tsc", ...flags, "program.mts", "program.cts")
   console.log("The program compiles against the types of iTwin.js, as a module and as CommonJS.")
