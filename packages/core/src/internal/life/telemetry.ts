@@ -12,8 +12,7 @@ const duration = Metric.histogram("itwin.auth.token.request.duration", {
 })
 
 const requests = Metric.counter("itwin.auth.cache.requests", {
-  description:
-    "Calls of get, by result: hit, stale (served and due for renewal), or miss. A token that peekUnsafe returns is a hit.",
+  description: "Calls of get, by result: hit, stale (served and due for renewal), or miss.",
   attributes: { unit: "{request}" },
   incremental: true
 })

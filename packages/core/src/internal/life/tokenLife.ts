@@ -315,9 +315,11 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       if (entry === undefined) return undefined
       const wall = clock.currentTimeMillisUnsafe()
       const isKnown = wall < entry.freshUntil && wall >= entry.freshFrom
-      if (!isKnown && look(entry, { wall, monotonic: monotonic() }) !== "fresh") return undefined
-      hit(entry)
-      return entry.token
+      if (isKnown || look(entry, { wall, monotonic: monotonic() }) === "fresh") {
+        hit(entry)
+        return entry.token
+      }
+      return undefined
     },
     isReady: (key) =>
       Effect.suspend(() => {
