@@ -39,6 +39,9 @@ ${markdownTable(rows)}
   form by Effect's \`HttpClient\` and decodes the JSON, without limits, retries and checks.
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time
   and none is in memory.
+- **Process start to the token** is the time from the start of a process until it has printed a token. \`itwin-auth\` is
+  the published file, and Node has kept its compiled code from an earlier run. The scripts print a token and do nothing
+  else.
 - What a **bundle** for browsers weighs has limits in \`scripts/sizes.ts\`, which CI checks.
 `
 

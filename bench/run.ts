@@ -45,6 +45,7 @@ const verdict = (holds: boolean) => (holds ? "yes" : "NO")
 const cached = measure("cachedGet", runs)
 const header = measure("cachedHeader", runs)
 const request = measure("tokenRequest", runs)
+const started = measure("processStart", Math.min(runs, 3))
 const imported = measure("importTime", 3 * runs)
 const stampede = measure("stampede", 1)
 const heap = measure("heap", Math.min(runs, 3))
@@ -107,6 +108,19 @@ const rows = [
     "≤ 2 MiB",
     isAtMost(heap["scope sets"], 2048)
   ],
+  ...(
+    [
+      ["plain fetch", "a script with plain fetch", "≤ 1.75 ×", 1.75],
+      ["service-authorization", "@itwin/service-authorization", "< 1.00 ×", 0.995]
+    ] as const
+  ).map(([peer, name, limit, most]) => [
+    "process start to the token, itwin-auth",
+    `${started.ours?.toFixed(0)} ms`,
+    `${started[peer]?.toFixed(0)} ms, ${name}`,
+    times(ratio(started.ours, started[peer])),
+    limit,
+    isAtMost(ratio(started.ours, started[peer]), most)
+  ]),
   [
     "import of core, on top of Effect",
     `${imported.ours?.toFixed(1)} ms`,

@@ -2,7 +2,7 @@
  * Tries the packages as a stranger gets them: packs each one, and installs the tarballs with npm into an empty project
  * outside the workspace. There, one after the other:
  *
- * 1. each subpath is imported, no internal module is reachable, a program and `fake-ims` run;
+ * 1. each subpath is imported, no internal module is reachable, a program, `fake-ims` and `itwin-auth` run;
  * 2. publint and attw judge the tarballs, knip judges the workspace;
  * 3. a program that uses every package compiles with each supported TypeScript, without `skipLibCheck`;
  * 4. the bundles are no larger than the limits in sizes.ts.
@@ -32,13 +32,19 @@ const compilers = ["5.8", "5.9", "6", "7"]
 const project = emptyProject("stranger")
 const tools = emptyProject("tools")
 
+/** The packages that can be imported; the others only have a command. */
+const libraries = packages.filter((name) => {
+  const { exports } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"))
+  return "." in exports
+})
+
 const modulesOf = (name: string): ReadonlyArray<string> =>
   globSync("src/*.ts", { cwd: join(root, "packages", name) })
     .map((module) => basename(module, ".ts"))
     .filter((module) => module !== "index")
 
 const runStranger = async () => {
-  const subpaths = packages.flatMap((name) => [name, ...modulesOf(name).map((module) => `${name}/${module}`)])
+  const subpaths = libraries.flatMap((name) => [name, ...modulesOf(name).map((module) => `${name}/${module}`)])
   // With and without the ending, so that no pattern of `exports` lets one through.
   const internals = packages.flatMap((name) =>
     globSync("src/internal/**/*.ts", { cwd: join(root, "packages", name) }).flatMap((module) => {
@@ -74,11 +80,25 @@ console.log(me.givenName)
     fake.once("error", reject)
     fake.once("exit", (code) => reject(new Error(`the packed fake-ims ended with ${code}`)))
   })
+  const { apps, ready, tokenEndpoint, url } = JSON.parse(line)
+  if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url)) throw new Error(`the packed fake-ims printed ${line}`)
+  const token = execFileSync("npx", ["itwin-auth", "token"], {
+    cwd: project,
+    encoding: "utf8",
+    env: {
+      ...process.env,
+      ITWIN_TOKEN_ENDPOINT: tokenEndpoint,
+      ITWIN_API_URL: url,
+      ITWIN_CLIENT_ID: apps[0].clientId,
+      ITWIN_CLIENT_SECRET: apps[0].clientSecret
+    }
+  })
   // npx starts it in a process of its own: the signal is for both.
   if (fake.pid !== undefined) process.kill(-fake.pid, "SIGTERM")
-  const { ready, url } = JSON.parse(line)
-  if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url)) throw new Error(`the packed fake-ims printed ${line}`)
-  return `${packages.length} packages, ${subpaths.length} subpaths run; ${internals.length / 2} internal modules are not reachable`
+  if (!/^[\w-]+\.[\w-]+\.[\w-]+\n$/.test(token)) throw new Error("the packed itwin-auth printed no token")
+  const { dependencies = {} } = JSON.parse(readFileSync(join(root, "packages/cli/package.json"), "utf8"))
+  if (Object.keys(dependencies).length > 0) throw new Error("itwin-auth is bundled, but has dependencies")
+  return `${packages.length} packages, ${subpaths.length} subpaths and 2 commands run; ${internals.length / 2} internal modules are not reachable`
 }
 
 const lint = (tarballs: ReadonlyArray<string>) => {
@@ -86,6 +106,7 @@ const lint = (tarballs: ReadonlyArray<string>) => {
   for (const tarball of tarballs) {
     const name = packages.find((name) => tarball.startsWith(`./effect-itwin-${name}-`)) ?? ""
     run(project, tool("publint"), tarball, "--strict")
+    if (!libraries.includes(name)) continue
     const entrypoints = [".", ...modulesOf(name)]
     run(project, tool("attw"), tarball, "--profile", "esm-only", "--format", "ascii", "--entrypoints", ...entrypoints)
   }
