@@ -296,7 +296,7 @@ describe("fake-ims", () => {
         yield* call(facts.url, "POST /__admin/script", { json: { route: "GET /users/me", steps } })
         yield* Effect.exit(call(facts.url, "GET /users/me"))
         kill("SIGTERM")
-        assert.match((yield* Effect.promise(() => exited)).stderr, / INFO GET \/users\/me - fault: reset - \d+ ms\n$/)
+        assert.match((yield* Effect.promise(() => exited)).stderr, / INFO GET \/users\/me - fault: Reset - \d+ ms\n$/)
       })
     )
   })
