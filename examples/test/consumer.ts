@@ -1,6 +1,6 @@
 // A program that uses every package. scripts/check-packages.ts compiles it against the tarballs with each supported
 // TypeScript; nothing runs it.
-import { ITwin, ITwinHttpClient, type TokenError, Users } from "@effect-itwin/core"
+import { ITwin, ITwinHttpClient, ServiceAuthorizationClient, type TokenError, Users } from "@effect-itwin/core"
 import * as TokenCache from "@effect-itwin/core/TokenCache"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
@@ -35,6 +35,9 @@ export const name = Users.me.pipe(
   Effect.catchReason("TokenError", "InvalidClient", (reason) => Effect.succeed(reason.message)),
   Effect.provide(App)
 )
+
+/** What iTwin.js asks for. */
+export const authorizationClient: { getAccessToken(): Promise<string> } = ServiceAuthorizationClient.fromLayer(App)
 
 export const isReady: Effect.Effect<boolean, never, TokenCache.TokenCache> = Effect.flatMap(
   TokenCache.TokenCache,

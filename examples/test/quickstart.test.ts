@@ -76,7 +76,7 @@ describe("pnpm start", () => {
       "resolved"
     ],
     ["nothing listening", nothing, "TokenError/Transport", "refused the connection"],
-    ["an API as token endpoint", { ITWIN_TOKEN_ENDPOINT: "/users/me" }, "TokenError/UnexpectedStatus", "404"],
+    ["an API as token endpoint", { ITWIN_TOKEN_ENDPOINT: "/users/me" }, "TokenError/UnexpectedStatus", "405"],
     ["half an environment", { ITWIN_API_URL: undefined }, "ConfigError", "ITWIN_API_URL"],
     ["an unknown environment", { ITWIN_ENVIRONMENT: "moon" }, "ConfigError", "ITWIN_ENVIRONMENT"]
   ])("exits with 1 and one readable error when it meets %s", ([_name, change, error, advice]) =>

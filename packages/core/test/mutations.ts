@@ -51,7 +51,23 @@ const rows: ReadonlyArray<Row> = [
     "if (oldest === undefined || entry.lastUse > firstUse)",
     "TokenCache.keys"
   ],
-  [1, "does not count a peek as use", life, "      tokens.use(entry)\n", "", "TokenCache.keys"],
+  [1, "does not count a peek as use", life, "        hit(entry)\n", "", "TokenCache.keys"],
+  [
+    1,
+    "returns a token that is not fresh to a peek",
+    life,
+    "if (isKnown || look(",
+    "if (true || look(",
+    "TokenCache.phases"
+  ],
+  [
+    1,
+    "returns a token to a peek when the wall clock was set back",
+    life,
+    "const isKnown = wall < entry.freshUntil && wall >= entry.freshFrom",
+    "const isKnown = wall < entry.freshUntil",
+    "TokenCache.clocks"
+  ],
   [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
   [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],

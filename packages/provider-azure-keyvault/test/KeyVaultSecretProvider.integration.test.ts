@@ -63,8 +63,8 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
       assert.include(stdout, "with the system-assigned managed identity.")
       assert.include(stdout, `read service-1 ${secret}\n`)
       assert.deepStrictEqual(
-        (yield* vault.tokenRequests).map(({ endpoint, outcome }) => [endpoint, outcome]),
-        [["metadata", "ok"]]
+        (yield* vault.tokenRequests).map(({ route, outcome }) => [route, outcome]),
+        [["GET /metadata/identity/oauth2/token", "ok"]]
       )
     }).pipe(Effect.provide(served))
   )
@@ -73,7 +73,7 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.once(Fault.reset), Fault.once(Fault.html(503, secret))])
+      yield* vault.script("GET /secrets/:name", Fault.once(Fault.reset), Fault.once(Fault.html(503, secret)))
       const { stdout } = yield* readInChild({ attempts: 4 })
       assert.include(stdout, `read service-1 ${secret}\n`)
       yield* vault.verify
@@ -83,15 +83,13 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
 
   const withoutIdentity = (vault: FakeKeyVault.FakeKeyVault["Service"]) =>
     vault.script(
-      [
-        Fault.always(
-          Fault.respond({
-            status: 400,
-            body: { error: "invalid_request", error_description: `Identity not found ${secret}` }
-          })
-        )
-      ],
-      "metadata"
+      "GET /metadata/identity/oauth2/token",
+      Fault.always(
+        Fault.respond({
+          status: 400,
+          body: { error: "invalid_request", error_description: `Identity not found ${secret}` }
+        })
+      )
     )
 
   const failures: ReadonlyArray<
@@ -105,25 +103,35 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
   > = [
     ["a denied request", (_) => _.deny("ForbiddenByRbac"), "AccessDenied", "Key Vault Secrets User"],
     ["a disabled secret", (_) => _.disableVersion(name), "Disabled", "newest version is disabled"],
-    ["a truncated 200", (_) => _.script([Fault.always(Fault.truncate)]), "Unavailable", "is incomplete"],
-    ["a break within the body", (_) => _.script([Fault.always(Fault.resetAmidBody)]), "Unavailable", "127.0.0.1"],
+    [
+      "a truncated 200",
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.truncate)),
+      "Unavailable",
+      "is incomplete"
+    ],
+    [
+      "a break within the body",
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.resetAmidBody)),
+      "Unavailable",
+      "127.0.0.1"
+    ],
     [
       "a vault that does not respond",
-      (_) => _.script([Fault.always(Fault.hang)]),
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.hang)),
       "Unavailable",
       "did not respond within",
       { attemptMillis: 2000 }
     ],
     [
       "a metadata service that does not respond",
-      (_) => _.script([Fault.always(Fault.hang)], "metadata"),
+      (_) => _.script("GET /metadata/identity/oauth2/token", Fault.always(Fault.hang)),
       "Unavailable",
       "The metadata service of managed identities did not respond",
       { attemptMillis: 2000 }
     ],
     [
       "a metadata service that hangs up",
-      (_) => _.script([Fault.always(Fault.reset)], "metadata"),
+      (_) => _.script("GET /metadata/identity/oauth2/token", Fault.always(Fault.reset)),
       "Unavailable",
       "The metadata service of managed identities did not respond"
     ],
@@ -136,13 +144,13 @@ describe("KeyVaultSecretProvider with a managed identity, over https", () => {
     ],
     [
       "a metadata service that fails",
-      (_) => _.script([Fault.always(Fault.html(500, secret))], "metadata"),
+      (_) => _.script("GET /metadata/identity/oauth2/token", Fault.always(Fault.html(500, secret))),
       "Unavailable",
       "The metadata service returned 500"
     ],
     [
       "a metadata service that limits the rate",
-      (_) => _.script([Fault.always(Fault.rateLimit())], "metadata"),
+      (_) => _.script("GET /metadata/identity/oauth2/token", Fault.always(Fault.rateLimit())),
       "Throttled",
       "The metadata service limits the rate"
     ],
@@ -189,7 +197,7 @@ describe("KeyVaultSecretProvider", () => {
       )
       assert.include(lines[0]?.text, `with a client secret of app ${vault.clientId}`)
       assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
-      assert.deepInclude((yield* vault.tokenRequests)[0], { endpoint: "entra", outcome: "ok" })
+      assert.deepInclude((yield* vault.tokenRequests)[0], { route: "POST /:tenant/oauth2/v2.0/token", outcome: "ok" })
     }).pipe(Effect.provide(served))
   )
 

@@ -15,6 +15,7 @@ import {
   once,
   provider,
   read,
+  reads,
   reason,
   secret,
   settle,
@@ -42,8 +43,8 @@ const backend = (
     remove: vault((_) => _.deleteSecret(name)),
     disable: vault((_) => _.disableVersion(name)),
     deny: vault((_) => _.deny("ForbiddenByRbac")),
-    throttle: vault((_) => _.script([Fault.always(FakeKeyVault.throttled)])),
-    makeUnavailable: vault((_) => _.script([Fault.always(Fault.reset)])),
+    throttle: vault((_) => _.script("GET /secrets/:name", Fault.always(FakeKeyVault.throttled))),
+    makeUnavailable: vault((_) => _.script("GET /secrets/:name", Fault.always(Fault.reset))),
     setRaw: (clientSecret) => set("service-contract", clientSecret)
   }
 }
@@ -168,7 +169,7 @@ describe("KeyVaultSecretProvider: reads", () => {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const stored = yield* vault.setSecret(name, secret)
       const id = `https://fake-vault.vault.azure.net/secrets/${other}/${version ?? stored}`
-      yield* vault.script([Fault.always(Fault.fields({ id }))])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.fields({ id })))
       const clientSecret = { secret: name, version: version === undefined ? undefined : stored }
       const ids = { clientId: { literal: "service-1" }, clientSecret }
       const error = yield* Effect.provide(reason, provider(undefined, ids))
@@ -182,7 +183,7 @@ describe("KeyVaultSecretProvider: reads", () => {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const version = yield* vault.setSecret(name, secret)
       const id = `https://fake-vault.vault.azure.net/secrets/${name.toUpperCase()}/${version}`
-      yield* vault.script([Fault.always(Fault.fields({ id }))])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.fields({ id })))
       assert.strictEqual((yield* Effect.provide(read, provider())).version, version)
     }).pipe(Effect.provide(fresh))
   )
@@ -193,7 +194,7 @@ describe("KeyVaultSecretProvider: reads", () => {
       yield* vault.setSecret(name, secret)
       for (const version of [secret.replaceAll("/", ""), "words", "0".repeat(31)]) {
         const id = `https://fake-vault.vault.azure.net/secrets/${name}/${encodeURIComponent(version)}`
-        yield* vault.script([Fault.always(Fault.fields({ id }))])
+        yield* vault.script("GET /secrets/:name", Fault.always(Fault.fields({ id })))
         assert.isUndefined((yield* Effect.provide(read, provider())).version)
       }
     }).pipe(Effect.provide(fresh))
@@ -203,7 +204,7 @@ describe("KeyVaultSecretProvider: reads", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.always(Fault.fields({ attributes: { enabled: false } }))])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.fields({ attributes: { enabled: false } })))
       const error = yield* Effect.provide(reason, provider())
       assert.strictEqual(error._tag, "Disabled")
       assert.include(error.message, "Enable it, or store a new version.")
@@ -223,7 +224,7 @@ describe("KeyVaultSecretProvider: reads", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.always(Fault.fields({ attributes: { enabled: true, exp } }))])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.fields({ attributes: { enabled: true, exp } })))
       const credentials = yield* Effect.provide(read, provider(once))
       assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
       assert.isUndefined(credentials.expiresAt)
@@ -239,9 +240,9 @@ describe("KeyVaultSecretProvider: reads", () => {
           Array.from({ length: 20 }, () => read),
           { concurrency: "unbounded" }
         )
-        assert.strictEqual((yield* vault.journal).filter(({ outcome }) => outcome === "ok").length, 1)
+        assert.strictEqual((yield* reads(vault)).filter(({ outcome }) => outcome === "ok").length, 1)
         yield* read
-        assert.strictEqual((yield* vault.journal).filter(({ outcome }) => outcome === "ok").length, 2)
+        assert.strictEqual((yield* reads(vault)).filter(({ outcome }) => outcome === "ok").length, 2)
       }).pipe(Effect.provide(provider()))
       assert.strictEqual((yield* vault.tokenRequests).length, 1)
     }).pipe(Effect.provide(fresh))
@@ -252,18 +253,18 @@ describe("KeyVaultSecretProvider: reads", () => {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
       yield* Effect.gen(function* () {
-        yield* vault.script([Fault.once(Fault.delay("1 second")), Fault.once(Fault.hang)])
+        yield* vault.script("GET /secrets/:name", Fault.once(Fault.delay("1 second")), Fault.once(Fault.hang))
         const [first, second] = yield* Effect.all([Effect.forkChild(read), Effect.forkChild(read)])
-        yield* vault.awaitRequests(2)
+        yield* vault.awaitRequest("GET /secrets/:name", 2)
         yield* Fiber.interrupt(first)
         yield* TestClock.adjust("1 second")
         assert.strictEqual(Redacted.value((yield* Fiber.join(second)).clientSecret), secret)
 
         const all = yield* Effect.all([Effect.forkChild(read), Effect.forkChild(read)])
-        yield* vault.awaitRequests(4)
+        yield* vault.awaitRequest("GET /secrets/:name", 4)
         yield* Effect.forEach(all, Fiber.interrupt)
         yield* settle
-        assert.deepInclude((yield* vault.journal)[3], { outcome: "aborted", status: undefined })
+        assert.deepInclude((yield* reads(vault))[3], { fault: "Hang", status: undefined })
         // A later reader does not wait for the aborted call.
         assert.strictEqual(Redacted.value((yield* read).clientSecret), secret)
       }).pipe(Effect.provide(provider()))
@@ -273,11 +274,11 @@ describe("KeyVaultSecretProvider: reads", () => {
   it.effect("fails pending and later reads when the layer is closed", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      yield* vault.script([Fault.always(Fault.hang)])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.hang))
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(provider(), scope)
       const waiting = yield* Effect.forkChild(Effect.provide(Effect.flip(read), context))
-      yield* vault.awaitRequests(2)
+      yield* vault.awaitRequest("GET /secrets/:name", 2)
       yield* Scope.close(scope, Exit.void)
       assert.include((yield* Fiber.join(waiting)).message, "closed")
       assert.include((yield* Effect.provide(Effect.flip(read), context)).message, "closed")
@@ -311,12 +312,12 @@ describe("KeyVaultSecretProvider: retries", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.once(fault)])
+      yield* vault.script("GET /secrets/:name", Fault.once(fault))
       const credentials = yield* whileTimePasses(Effect.provide(read, provider()))
       assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
       yield* vault.verify
       // One client for all attempts: one challenge, and one token.
-      assert.strictEqual((yield* vault.journal).filter(({ outcome }) => outcome === "challenge").length, 1)
+      assert.strictEqual((yield* reads(vault)).filter(({ outcome }) => outcome === "challenge").length, 1)
       assert.strictEqual((yield* vault.tokenRequests).length, 1)
     }).pipe(Effect.provide(fresh))
   )
@@ -325,9 +326,9 @@ describe("KeyVaultSecretProvider: retries", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.once(Fault.rateLimit(3)), Fault.once(Fault.rateLimit(2, 503))])
+      yield* vault.script("GET /secrets/:name", Fault.once(Fault.rateLimit(3)), Fault.once(Fault.rateLimit(2, 503)))
       yield* whileTimePasses(Effect.provide(read, provider()))
-      const [, first, second, third] = yield* vault.journal
+      const [, first, second, third] = yield* reads(vault)
       assert.isAtLeast((second?.at ?? 0) - (first?.at ?? 0), 3000)
       assert.isAtLeast((third?.at ?? 0) - (second?.at ?? 0), 2000)
     }).pipe(Effect.provide(fresh))
@@ -340,7 +341,7 @@ describe("KeyVaultSecretProvider: retries", () => {
         [30, 30],
         [86_400, 900]
       ] as const) {
-        yield* vault.script([Fault.once(Fault.rateLimit(seconds))])
+        yield* vault.script("GET /secrets/:name", Fault.once(Fault.rateLimit(seconds)))
         const error = yield* Effect.provide(reason, provider())
         assert.strictEqual(error._tag, "Throttled")
         if (error._tag === "Throttled") {
@@ -354,24 +355,24 @@ describe("KeyVaultSecretProvider: retries", () => {
   it.effect("makes four attempts at most, and fails with the last failure", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      yield* vault.script([Fault.always(FakeKeyVault.throttled)])
+      yield* vault.script("GET /secrets/:name", Fault.always(FakeKeyVault.throttled))
       const error = yield* whileTimePasses(Effect.provide(reason, provider()))
       assert.strictEqual(error._tag, "Throttled")
-      assert.strictEqual((yield* vault.journal).filter(({ authenticated }) => authenticated).length, 4)
+      assert.strictEqual((yield* reads(vault)).filter(({ outcome }) => outcome === "fault").length, 4)
     }).pipe(Effect.provide(fresh))
   )
 
   it.effect("ends a read after 9 seconds, and each attempt after 4", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      yield* vault.script([Fault.always(Fault.hang)])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.hang))
       const error = yield* whileTimePasses(Effect.provide(reason, provider()))
       assert.strictEqual(error._tag, "Unavailable")
       assert.include(error.message, "fake-vault.vault.azure.net did not respond within 4 s")
       yield* settle
-      const reads = (yield* vault.journal).slice(1)
-      assert.strictEqual(reads.length, 2)
-      assert.isTrue(reads.every(({ outcome }) => outcome === "aborted"))
+      const attempts = (yield* reads(vault)).slice(1)
+      assert.strictEqual(attempts.length, 2)
+      assert.isTrue(attempts.every(({ fault, status }) => fault === "Hang" && status === undefined))
     }).pipe(Effect.provide(fresh))
   )
 
@@ -379,7 +380,7 @@ describe("KeyVaultSecretProvider: retries", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const signals: Array<{ readonly aborted: boolean } | undefined> = []
-      yield* vault.script([Fault.always(Fault.hang)])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.hang))
       const layer = KeyVaultSecretProvider.layer({
         vaultUrl: vault.vaultUrl,
         clientId: { literal: "service-1" },
@@ -409,7 +410,7 @@ describe("KeyVaultSecretProvider: retries", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.times(Fault.html(503, "x"), 2)])
+      yield* vault.script("GET /secrets/:name", Fault.times(Fault.html(503, "x"), 2))
       const token = Redacted.value(yield* vault.issueToken())
       let asked = 0
       // The SDK uses the clock of the machine, and renews two minutes before expiry.
@@ -433,7 +434,7 @@ describe("KeyVaultSecretProvider: retries", () => {
     (retry) =>
       Effect.gen(function* () {
         const vault = yield* FakeKeyVault.FakeKeyVault
-        yield* vault.script([Fault.always(Fault.hang)])
+        yield* vault.script("GET /secrets/:name", Fault.always(Fault.hang))
         const error = yield* whileTimePasses(
           Effect.provide(
             reason,
@@ -442,7 +443,7 @@ describe("KeyVaultSecretProvider: retries", () => {
         )
         assert.include(error.message, "did not respond within 4 s")
         yield* settle
-        assert.strictEqual((yield* vault.journal).length, 3)
+        assert.strictEqual((yield* reads(vault)).length, 3)
       }).pipe(Effect.provide(fresh))
   )
 
@@ -479,7 +480,7 @@ describe("KeyVaultSecretProvider: retries", () => {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.deny("ForbiddenByFirewall")
       yield* Effect.provide(reason, provider())
-      assert.strictEqual((yield* vault.journal).length, 2)
+      assert.strictEqual((yield* reads(vault)).length, 2)
     }).pipe(Effect.provide(fresh))
   )
 })
@@ -511,25 +512,25 @@ describe("KeyVaultSecretProvider: failures", () => {
     ["the firewall", (_) => _.deny("ForbiddenByFirewall"), "AccessDenied", "firewall"],
     [
       "a 403 of another kind",
-      (_) => _.script([Fault.always(Fault.html(403, secret))]),
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.html(403, secret))),
       "AccessDenied",
       "Key Vault Secrets User"
     ],
     [
       "a bad request",
-      (_) => _.script([Fault.always(Fault.html(400, secret))]),
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.html(400, secret))),
       "Misconfigured",
       "returned 400, which a Key Vault never does for a read. Check that vaultUrl is the URL of a Key Vault."
     ],
     [
       "no vault there",
-      (_) => _.script([Fault.always(Fault.html(404, secret))]),
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.html(404, secret))),
       "Misconfigured",
       "returned 404, which a Key Vault never does"
     ],
     [
       "a redirect",
-      (_) => _.script([Fault.always(Fault.redirect("https://evil.example/"))]),
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.redirect("https://evil.example/"))),
       "Misconfigured",
       "redirects (302)"
     ],
@@ -538,21 +539,31 @@ describe("KeyVaultSecretProvider: failures", () => {
       (_) =>
         Effect.andThen(
           _.setSecret("other", secret),
-          _.script([Fault.once(Fault.redirect("/secrets/other?api-version=7.6"))])
+          _.script("GET /secrets/:name", Fault.once(Fault.redirect("/secrets/other?api-version=7.6")))
         ),
       "Misconfigured",
       "redirects (302)"
     ],
-    ["a portal's page", (_) => _.script([Fault.always(Fault.html(200, secret))]), "Unavailable", "proxy in between"],
+    [
+      "a portal's page",
+      (_) => _.script("GET /secrets/:name", Fault.always(Fault.html(200, secret))),
+      "Unavailable",
+      "proxy in between"
+    ],
     [
       "no value",
-      (_) => Effect.andThen(_.setSecret(name, secret), _.script([Fault.always(Fault.omit("value"))])),
+      (_) =>
+        Effect.andThen(_.setSecret(name, secret), _.script("GET /secrets/:name", Fault.always(Fault.omit("value")))),
       "Unavailable",
       "no value"
     ],
     ...[5, null, { a: secret }, [secret], true].map((value): (typeof failures)[number] => [
       `a value that is no text: ${JSON.stringify(value)}`,
-      (_) => Effect.andThen(_.setSecret(name, secret), _.script([Fault.always(Fault.fields({ value }))])),
+      (_) =>
+        Effect.andThen(
+          _.setSecret(name, secret),
+          _.script("GET /secrets/:name", Fault.always(Fault.fields({ value })))
+        ),
       "Unavailable",
       "no value"
     ]),
@@ -571,14 +582,19 @@ describe("KeyVaultSecretProvider: failures", () => {
     ],
     [
       "an outage of Entra ID",
-      (_) => _.script([Fault.always(Fault.html(503, secret))], "token"),
+      (_) => _.script("POST /:tenant/oauth2/v2.0/token", Fault.always(Fault.html(503, secret))),
       "Unavailable",
       "Entra ID returned 503"
     ],
-    ["a rate limit of Entra ID", (_) => _.script([Fault.always(Fault.rateLimit(3))], "token"), "Throttled", "429"],
+    [
+      "a rate limit of Entra ID",
+      (_) => _.script("POST /:tenant/oauth2/v2.0/token", Fault.always(Fault.rateLimit(3))),
+      "Throttled",
+      "429"
+    ],
     [
       "no connection to Entra ID",
-      (_) => _.script([Fault.always(Fault.reset)], "token"),
+      (_) => _.script("POST /:tenant/oauth2/v2.0/token", Fault.always(Fault.reset)),
       "Unavailable",
       "Entra ID did not respond"
     ],
@@ -586,15 +602,13 @@ describe("KeyVaultSecretProvider: failures", () => {
       "an expired secret at Entra ID",
       (_) =>
         _.script(
-          [
-            Fault.always(
-              Fault.respond({
-                status: 401,
-                body: { error: "invalid_client", error_description: `AADSTS7000222: expired ${secret}` }
-              })
-            )
-          ],
-          "token"
+          "POST /:tenant/oauth2/v2.0/token",
+          Fault.always(
+            Fault.respond({
+              status: 401,
+              body: { error: "invalid_client", error_description: `AADSTS7000222: expired ${secret}` }
+            })
+          )
         ),
       "AccessDenied",
       "expired. Create a new one, and set AZURE_CLIENT_SECRET. (AADSTS7000222)"
@@ -603,15 +617,13 @@ describe("KeyVaultSecretProvider: failures", () => {
       "a refusal of Entra ID that it does not know",
       (_) =>
         _.script(
-          [
-            Fault.always(
-              Fault.respond({
-                status: 400,
-                body: { error: "invalid_grant", error_description: `AADSTS53003: blocked ${secret}` }
-              })
-            )
-          ],
-          "token"
+          "POST /:tenant/oauth2/v2.0/token",
+          Fault.always(
+            Fault.respond({
+              status: 400,
+              body: { error: "invalid_grant", error_description: `AADSTS53003: blocked ${secret}` }
+            })
+          )
         ),
       "AccessDenied",
       "error?code=53003"
@@ -746,7 +758,7 @@ describe("KeyVaultSecretProvider: options", () => {
       const defect = yield* defectOf(provider(() => ({ vaultUrl })))
       assert.instanceOf(defect, RangeError)
       assert.include(String(defect), "KeyVaultSecretProvider: vaultUrl must be ")
-      assert.deepStrictEqual([yield* vault.journal, yield* vault.tokenRequests], [[], []])
+      assert.deepStrictEqual(yield* vault.journal, [])
     }).pipe(Effect.provide(fresh))
   )
 
@@ -824,7 +836,7 @@ describe("KeyVaultSecretProvider: options", () => {
   it.effect("accepts the durations of Effect as limits of a retry", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      yield* vault.script([Fault.always(Fault.hang)])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.hang))
       const layer = provider(() => ({ retry: { attempts: 1, attemptTimeout: "1 second" } }))
       const error = yield* whileTimePasses(Effect.provide(reason, layer))
       assert.include(error.message, "did not respond within 1 s.")
@@ -1006,7 +1018,7 @@ describe("KeyVaultSecretProvider: logs", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const { lines, layer } = logged()
-      yield* vault.script([Fault.always(Fault.reset)])
+      yield* vault.script("GET /secrets/:name", Fault.always(Fault.reset))
       yield* Effect.provide(
         reason,
         provider((_) => ({ credential: credential(_.tenantId), retry: { attempts: 1 } })).pipe(Layer.provide(layer))
@@ -1076,7 +1088,7 @@ describe("KeyVaultSecretProvider: fallback to variables", () => {
       assert.strictEqual((yield* provided)._tag, "Disabled")
       yield* vault.deny("ForbiddenByRbac")
       assert.strictEqual((yield* provided)._tag, "AccessDenied")
-      yield* vault.script([Fault.once(Fault.html(403, "x")), Fault.once(Fault.reset)])
+      yield* vault.script("GET /secrets/:name", Fault.once(Fault.html(403, "x")), Fault.once(Fault.reset))
       assert.strictEqual((yield* provided)._tag, "AccessDenied")
       assert.strictEqual((yield* provided)._tag, "Unavailable")
     }).pipe(Effect.provide(fresh))

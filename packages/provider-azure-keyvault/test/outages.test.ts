@@ -29,7 +29,7 @@ const readThree = (
   Effect.gen(function* () {
     const vault = yield* FakeKeyVault.FakeKeyVault
     yield* vault.setSecret(name, secret)
-    yield* vault.script([Fault.forDuration(fault, "5 minutes")], "token")
+    yield* vault.script("POST /:tenant/oauth2/v2.0/token", Fault.forDuration(fault, "5 minutes"))
     return yield* Effect.gen(function* () {
       const errors = yield* Effect.all([failing, failing, failing])
       yield* TestClock.adjust("5 minutes")
@@ -111,7 +111,7 @@ describe("KeyVaultSecretProvider with a client secret", () => {
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret(name, secret)
-      yield* vault.script([Fault.once(Fault.html(503, secret))], "token")
+      yield* vault.script("POST /:tenant/oauth2/v2.0/token", Fault.once(Fault.html(503, secret)))
       const credentials = yield* whileTimePasses(Effect.provide(read, provider()))
       assert.strictEqual(Redacted.value(credentials.clientSecret), secret)
       assert.strictEqual((yield* vault.tokenRequests).length, 2)
@@ -121,7 +121,7 @@ describe("KeyVaultSecretProvider with a client secret", () => {
   it.effect("does not read the second provider while Entra ID is unavailable", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
-      yield* vault.script([Fault.always(Fault.html(503, secret))], "token")
+      yield* vault.script("POST /:tenant/oauth2/v2.0/token", Fault.always(Fault.html(503, secret)))
       const env = ConfigProvider.fromEnvRecord({ ITWIN_CLIENT_ID: "service-env", ITWIN_CLIENT_SECRET: secret })
       const either = provider().pipe(
         SecretProvider.layerOrElse(EnvSecretProvider.layer.pipe(Layer.provide(ConfigProvider.layer(env))))

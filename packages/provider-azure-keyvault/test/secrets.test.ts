@@ -61,18 +61,27 @@ const json = (status: number, body: string) =>
 
 const cases: ReadonlyArray<readonly [string, (vault: Vault) => Effect.Effect<unknown>, tag: string | undefined]> = [
   ["a read that succeeds", () => Effect.void, undefined],
-  ["a truncated 200 that holds the secret", (_) => _.script([Fault.always(Fault.truncate)]), "Unavailable"],
-  ["a 200 that breaks off", (_) => _.script([Fault.always(Fault.resetAmidBody)]), "Unavailable"],
-  ["a parse error", (_) => _.script([Fault.always(json(200, `{"value":"${secret}",}`))]), "Unavailable"],
+  [
+    "a truncated 200 that holds the secret",
+    (_) => _.script("GET /secrets/:name", Fault.always(Fault.truncate)),
+    "Unavailable"
+  ],
+  ["a 200 that breaks off", (_) => _.script("GET /secrets/:name", Fault.always(Fault.resetAmidBody)), "Unavailable"],
+  [
+    "a parse error",
+    (_) => _.script("GET /secrets/:name", Fault.always(json(200, `{"value":"${secret}",}`))),
+    "Unavailable"
+  ],
   ["a denied request", (_) => _.deny("ForbiddenByRbac"), "AccessDenied"],
   [
     "an error whose codes are the secret",
     (_) =>
-      _.script([
+      _.script(
+        "GET /secrets/:name",
         Fault.always(
           json(403, JSON.stringify({ error: { code: secret, message: secret, innererror: { code: secret } } }))
         )
-      ]),
+      ),
     "AccessDenied"
   ],
   [
@@ -80,21 +89,29 @@ const cases: ReadonlyArray<readonly [string, (vault: Vault) => Effect.Effect<unk
     (_) => _.setChallenge({ resource: `https://${btoa(secret)}.example` }),
     "Misconfigured"
   ],
-  ["a vault that hangs up", (_) => _.script([Fault.always(Fault.reset)]), "Unavailable"],
-  ["a rate limit", (_) => _.script([Fault.always(Fault.rateLimit(secret))]), "Throttled"],
-  ["a token that is not accepted", (_) => _.script([Fault.always(json(401, `{"error":"${secret}"}`))]), "AccessDenied"],
+  ["a vault that hangs up", (_) => _.script("GET /secrets/:name", Fault.always(Fault.reset)), "Unavailable"],
+  ["a rate limit", (_) => _.script("GET /secrets/:name", Fault.always(Fault.rateLimit(secret))), "Throttled"],
+  [
+    "a token that is not accepted",
+    (_) => _.script("GET /secrets/:name", Fault.always(json(401, `{"error":"${secret}"}`))),
+    "AccessDenied"
+  ],
   [
     "an Entra ID that repeats the secret",
     (_) => {
       const description = `AADSTS7000215: ${Redacted.value(_.clientSecret)} ${secret}`
       return _.script(
-        [Fault.always(json(401, JSON.stringify({ error: "invalid_client", error_description: description })))],
-        "token"
+        "POST /:tenant/oauth2/v2.0/token",
+        Fault.always(json(401, JSON.stringify({ error: "invalid_client", error_description: description })))
       )
     },
     "AccessDenied"
   ],
-  ["an Entra ID that answers half a token", (_) => _.script([Fault.always(Fault.truncate)], "token"), "Unavailable"]
+  [
+    "an Entra ID that answers half a token",
+    (_) => _.script("POST /:tenant/oauth2/v2.0/token", Fault.always(Fault.truncate)),
+    "Unavailable"
+  ]
 ]
 
 describe("the canary of secret and token", () => {

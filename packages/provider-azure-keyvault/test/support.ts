@@ -5,7 +5,7 @@ import { assert } from "@effect/vitest"
 import { SecretProvider, type SecretProviderError } from "@effect-itwin/core"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import * as TestTransport from "@effect-itwin/provider-azure-keyvault/TestTransport"
-import { FakeKeyVault, Fault } from "@effect-itwin/testing"
+import { FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
 import { Duration, Effect, Fiber, Layer, Logger, Redacted, References } from "effect"
 import { TestClock } from "effect/testing"
 
@@ -27,6 +27,10 @@ export const credentialOf = (vault: FakeKeyVault.FakeKeyVault["Service"]) =>
     clientId: vault.clientId,
     clientSecret: vault.clientSecret
   })
+
+/** The requests to read a secret, oldest first. */
+export const reads = (vault: FakeKeyVault.FakeKeyVault["Service"]) =>
+  Effect.map(vault.journal, (entries) => Journal.filter(entries, { route: "GET /secrets/:name" }))
 
 type Change = (vault: FakeKeyVault.FakeKeyVault["Service"]) => Partial<KeyVaultSecretProvider.VaultOptions>
 
@@ -127,7 +131,8 @@ const outages: ReadonlyArray<Outage> = [
 export const readThroughMetadataOutages = Effect.gen(function* () {
   const vault = yield* FakeKeyVault.FakeKeyVault
   yield* vault.setSecret(name, secret)
-  const strike = (fault: Fault.Fault) => vault.script([Fault.forDuration(fault, "5 minutes")], "metadata")
+  const strike = (fault: Fault.Fault) =>
+    vault.script("GET /metadata/identity/oauth2/token", Fault.forDuration(fault, "5 minutes"))
   const managed = provider(() => ({ credential: KeyVaultCredential.managedIdentity() }))
   yield* Effect.gen(function* () {
     for (const [, fault, tag, text] of outages) {

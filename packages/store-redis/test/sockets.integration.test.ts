@@ -4,7 +4,7 @@ import { createServer, type Server } from "node:net"
 import { createServer as createTlsServer } from "node:tls"
 import { assert, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
-import { selfSigned } from "../../testing/src/internal/certificate.ts"
+import { selfSigned } from "../../testing/src/internal/serve/certificate.ts"
 import { open } from "./support.ts"
 
 const claim = { owner: "a", lease: 3_000, forget: "none", minLeft: 5_000, level: 1 } as const

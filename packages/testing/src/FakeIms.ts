@@ -1,19 +1,41 @@
 /**
- * A fake IMS and a fake iTwin Platform for tests: registers apps, hands out real signed tokens, checks what it is given
- * as the platform does, misbehaves by script, and keeps a journal.
+ * Provides a fake IMS and a fake iTwin Platform for tests. The fake registers apps, issues real signed tokens, checks
+ * requests as the platform does, injects scripted faults, and keeps a journal.
  *
- * {@link layerTest} serves it in process: no socket, no port, and time is the test's `TestClock`. It answers for the
- * production hosts, so the program under test needs no other `Environment`. `FakeImsServer` serves the same handler on
- * a socket.
+ * {@link layerTest} serves the fake in process: without a socket, and time is the test's `TestClock`. It answers for the
+ * production hosts, or for those of another `Environment`. `FakeImsServer` serves the same handler on a socket.
  *
  * **Details**
  *
- * In process everything is deterministic: the same seed, calls and clock give the same ids, secrets, tokens and journal.
+ * In process everything is deterministic: the same seed, calls and clock give the same ids, secrets, tokens, correlation
+ * ids, pauses and journal.
  *
  * **Gotchas**
  *
- * Under `TestClock` a token request that is delayed or hangs needs its caller in a fiber of its own, and
- * `TestClock.adjust`; {@link FakeIms} `.awaitRequest` tells when the request has come.
+ * Under `TestClock`, fork the caller of a request that is delayed or hangs, then call `TestClock.adjust`.
+ * {@link FakeIms} `.awaitRequest` returns when the request has arrived.
+ *
+ * **Example** (A failed request, and what the journal says about it)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, SecretProvider, TokenCache } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("says why IMS rejected the credentials", () =>
+ *   Effect.gen(function* () {
+ *     const fake = yield* FakeIms.FakeIms
+ *     const { credentials } = yield* SecretProvider.SecretProvider
+ *     yield* fake.disableApp((yield* credentials).clientId)
+ *     const cache = yield* TokenCache.TokenCache
+ *     const error = yield* Effect.flip(cache.get())
+ *     assert.strictEqual(error.reason._tag, "InvalidClient")
+ *     const [request] = yield* fake.tokenRequests
+ *     assert.strictEqual(request?.explanation, "The app is disabled.")
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
  *
  * @since 0.1.0
  */
@@ -26,49 +48,48 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import type * as HttpRouter from "effect/http/HttpRouter"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as Fault from "./Fault.ts"
-import { invitePermission } from "./internal/accessControl.ts"
 import { make, makeControls } from "./internal/controls.ts"
-import type { Method } from "./internal/fake.ts"
+import type { FakeError } from "./internal/engine/fakeError.ts"
+import type { Algorithm } from "./internal/engine/jwt.ts"
+import { credentialsOf } from "./internal/ims/clients.ts"
 import { makeClient } from "./internal/inProcess.ts"
-import type { Algorithm } from "./internal/jwt.ts"
-import type { FakeImsError } from "./internal/registration.ts"
-import * as state from "./internal/state.ts"
+import { invitePermission, rolesPermission } from "./internal/platform/accessControl.ts"
 import type * as Journal from "./Journal.ts"
 import type * as Profile from "./Profile.ts"
 
 /**
- * A registered service app, with its current secret.
+ * Describes a registered service app, with its current secret.
  *
  * @category models
  * @since 0.1.0
  */
 export interface App {
   readonly name: string
-  /** What the app may ask for. */
+  /** The scopes that it may request. */
   readonly scopes: ReadonlySet<string>
   readonly credentials: ClientCredentials
 }
 
 /**
- * What an app is registered with.
+ * Describes the app to register.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Registration {
   readonly name: string
-  /** The scopes it may ask for; `["itwin-platform"]` by default. */
+  /** The scopes that it may request; `["itwin-platform"]` by default. */
   readonly scopes?: ReadonlyArray<string> | undefined
   /** The life of its tokens, in whole seconds; that of the fake by default. */
   readonly tokenLife?: Duration.Input | undefined
-  /** Claims of its tokens on top of, or instead of, the platform's: `{ aud: ["elsewhere"] }`. */
+  /** Claims of its tokens in addition to the platform's, or instead of them: `{ aud: ["elsewhere"] }`. */
   readonly claims?: Readonly<Record<string, unknown>> | undefined
   /** Fields of its token responses to set or to leave out: `{ omit: ["expires_in"] }`. */
   readonly response?:
@@ -77,20 +98,22 @@ export interface Registration {
         readonly omit?: ReadonlyArray<string> | undefined
       }
     | undefined
-  /** How long after registration the platform knows the app's identity. At once by default; really it takes minutes. */
+  /** How long after registration the platform knows the app's identity. At once by default; in reality it takes minutes. */
   readonly identityDelay?: Duration.Input | undefined
-  /** A client id of your own, for programs that are configured beforehand. An app that has it is replaced. */
+  /** A given client id, for programs that are configured beforehand. An app that has it is replaced. */
   readonly clientId?: string | undefined
-  /** A secret of your own; must start with `fake-secret-`, so that no real one gets here. */
+  /** A given secret. It must start with `fake-secret-`, so that a real one is not used by accident. */
   readonly clientSecret?: Redacted.Redacted | undefined
 }
 
-export { AppName, FakeImsError, FakeSecret } from "./internal/registration.ts"
+export { FakeError } from "./internal/engine/fakeError.ts"
+export { AppName, FakeSecret } from "./internal/ims/clients.ts"
 
 /**
- * The controls of the fake.
+ * Controls the fake.
  *
- * An id that the fake does not know is a mistake of the test, and a defect.
+ * An id or a route that the fake does not know is a mistake of the test, and a defect. The message of an unknown route
+ * lists the routes.
  *
  * @category services
  * @since 0.1.0
@@ -98,33 +121,51 @@ export { AppName, FakeImsError, FakeSecret } from "./internal/registration.ts"
 export class FakeIms extends Context.Service<
   FakeIms,
   {
-    /** Where the fake is. */
+    /** The URLs of the fake. */
     readonly environment: Environment.Environment
 
-    /** Registers a service app. Fails if the platform would not accept its name, or the given secret may be a real one. */
+    /** Registers a service app. Fails if the platform would not accept its name, or if the given secret may be real. */
     readonly registerApp: (registration: Registration) => Effect.Effect<App, Schema.SchemaError>
-    /** Gives the app a new secret. The old one is refused at once, or when the overlap is over. */
+    /** Gives the app a new secret. The old one is rejected at once, or after the overlap. */
     readonly regenerateSecret: (
       clientId: string,
       options?: { readonly overlap?: Duration.Input | undefined }
     ) => Effect.Effect<App>
-    /** Refuses this secret of the app from now on. */
+    /** Rejects this secret of the app from now on. */
     readonly revokeSecret: (clientId: string, secret: Redacted.Redacted) => Effect.Effect<void>
-    /** Refuses this token from now on, at the APIs and in introspection. */
+    /**
+     * Issues a token without a request. The APIs of the fake accept it, and so does a backend that verifies tokens with
+     * the fake's keys. The app is the first one that was registered, the scopes and the life are the app's, unless they
+     * are given. `claims` are added to the usual ones or replace them: `{ sub: "user-1" }`.
+     */
+    readonly issueToken: (options?: {
+      readonly clientId?: string | undefined
+      readonly claims?: Readonly<Record<string, unknown>> | undefined
+      readonly scopes?: ReadonlyArray<string> | undefined
+      /** In whole seconds. */
+      readonly expiresIn?: Duration.Input | undefined
+    }) => Effect.Effect<AccessToken>
+    /** Rejects this token from now on, at the APIs and in introspection. */
     readonly revokeToken: (token: AccessToken) => Effect.Effect<void>
-    /** Refuses all tokens that the app was given so far. */
+    /** Rejects all tokens that were issued to the app so far. */
     readonly revokeAllTokens: (clientId: string) => Effect.Effect<void>
-    /** Refuses the app and its tokens until `enableApp`. */
+    /** Rejects the app and its tokens until `enableApp`. */
     readonly disableApp: (clientId: string) => Effect.Effect<void>
     readonly enableApp: (clientId: string) => Effect.Effect<void>
     readonly deleteApp: (clientId: string) => Effect.Effect<void>
-    /** Signs with a new key from now on. Tokens of the old ones stay good, and JWKS lists all. */
+    /** Signs with a new key from now on. Tokens of the old keys stay valid, and JWKS lists all keys. */
     readonly rotateKeys: Effect.Effect<void>
 
     /** Creates an iTwin without members. Apps see it when they are added. */
     readonly createITwin: (options: {
       readonly displayName: string
       readonly id?: string | undefined
+      /** `Endeavor` by default. */
+      readonly class?: string | undefined
+      /** `Project` by default. */
+      readonly subClass?: string | undefined
+      readonly type?: string | null | undefined
+      readonly number?: string | null | undefined
     }) => Effect.Effect<{ readonly id: string }>
     /** Creates a role on the iTwin. */
     readonly addRole: (
@@ -140,18 +181,26 @@ export class FakeIms extends Context.Service<
       iTwinId: string,
       member: { readonly email: string; readonly roleIds?: ReadonlyArray<string> | undefined }
     ) => Effect.Effect<void>
+    /** Removes the member. The list of members still contains it, with `null` as its e-mail. */
+    readonly removeMember: (iTwinId: string, email: string) => Effect.Effect<void>
 
-    /** Adds an endpoint of your own to the APIs, behind the same bearer check. `path` may have parameters (`/x/:id`). */
+    /**
+     * Adds an endpoint to the APIs, which is protected by the same check of the bearer token. `path` may have parameters
+     * (`/x/:id`). An endpoint that has the same method and path is replaced.
+     */
     readonly addRoute: (
-      method: Method,
-      path: HttpRouter.PathInput,
+      method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE",
+      path: `/${string}`,
       handler: (caller: {
         readonly clientId: string
         readonly scopes: ReadonlySet<string>
         readonly params: Readonly<Record<string, string | undefined>>
         readonly request: HttpServerRequest.HttpServerRequest
       }) => HttpServerResponse.HttpServerResponse | Effect.Effect<HttpServerResponse.HttpServerResponse>,
-      options?: { readonly scopes?: ReadonlyArray<string> | undefined }
+      options?: {
+        /** A token with one of these is accepted; `["itwin-platform"]` by default. */
+        readonly scopes?: ReadonlyArray<string> | undefined
+      }
     ) => Effect.Effect<void>
 
     /** Adds steps to the script of a route, named as it was added: `POST /connect/token`, `GET /users/me`. */
@@ -159,26 +208,32 @@ export class FakeIms extends Context.Service<
     /** Drops what is left of all scripts. */
     readonly clearScripts: Effect.Effect<void>
     /** Fails if a step of a script was never used. */
-    readonly verify: Effect.Effect<void, FakeImsError>
+    readonly verify: Effect.Effect<void, FakeError>
 
-    /** Every request so far, oldest first. */
+    /** Returns the requests that the journal keeps, oldest first. */
     readonly journal: Effect.Effect<ReadonlyArray<Journal.Entry>>
-    /** The requests to the token endpoint so far, oldest first. */
+    /** Returns how many entries the journal dropped, because there were more than `journalLimit`. */
+    readonly droppedEntries: Effect.Effect<number>
+    /** Returns the requests to the token endpoint that the journal keeps, oldest first. */
     readonly tokenRequests: Effect.Effect<ReadonlyArray<Journal.Entry>>
-    /** The requests of one app so far. */
+    /** Returns the requests of one app that the journal keeps. */
     readonly forApp: (clientId: string) => Effect.Effect<ReadonlyArray<Journal.Entry>>
+    /** Returns how many requests the route received, those that the journal dropped included. */
+    readonly countRequests: (route: string) => Effect.Effect<number>
     /** Fails, with the journal as a table, unless there were exactly `n` token requests. */
-    readonly assertTokenRequests: (n: number) => Effect.Effect<void, FakeImsError>
-    /** The most requests that were being served at once. */
+    readonly assertTokenRequests: (n: number) => Effect.Effect<void, FakeError>
+    /** Returns the largest number of requests that were served at the same time. */
     readonly maxConcurrent: Effect.Effect<number>
-    /** The `n`-th request (from 1, which is the default) to the route, as soon as it has come. Waits on no clock. */
+    /** Returns the `n`-th request (from 1, which is the default) to the route as soon as it arrives. Waits on no clock. */
     readonly awaitRequest: (route: string, n?: number) => Effect.Effect<Journal.Entry>
-    /** Forgets apps, iTwins, tokens, scripts and journal. */
+    /** Forgets apps, iTwins, tokens, scripts and journal. Keys and added routes stay. */
     readonly reset: Effect.Effect<void>
   }
 >()("@effect-itwin/testing/FakeIms") {}
 
 /**
+ * Configures the fake.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -189,24 +244,30 @@ export interface Options {
   readonly seed?: string | undefined
   /** The signature algorithm: Ed25519 in process, RS256 on a socket by default. RS256 keys are not deterministic. */
   readonly algorithm?: Algorithm | undefined
-  /** How the fake behaves where the platform's behaviour is not documented. */
+  /** How the fake behaves where the platform's behavior is not documented. */
   readonly profile?: Partial<Profile.Profile> | undefined
+  /** How many entries the journal keeps, at least 1; 10,000 by default. */
+  readonly journalLimit?: number | undefined
   /** Whether closing the fake with unused steps in a script is a defect. By default it is a warning in the log. */
   readonly strict?: boolean | undefined
 }
 
 /**
+ * Configures the fake in process.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface TestOptions extends Options {
-  /** The app whose credentials the layer's `SecretProvider` gives; named `Test` by default. */
+  /** The app whose credentials the layer's `SecretProvider` returns; named `Test` by default. */
   readonly app?: Registration | undefined
+  /** The environment whose hosts the fake answers for; `Environment.production` by default. */
+  readonly environment?: Environment.Environment | undefined
 }
 
 /**
- * IMS in maintenance, as it was seen: it says `invalid_client` of right credentials once, and shows a page with status
- * 503 for the rest of the time. For the script of `POST /connect/token`.
+ * Returns steps that behave like IMS in maintenance, as it was seen: `invalid_client` for valid credentials once, then a
+ * page with status 503 until the duration has passed. Use them in the script of `POST /connect/token`.
  *
  * @category faults
  * @since 0.1.0
@@ -222,23 +283,23 @@ export const maintenance = (duration: Duration.Input): ReadonlyArray<Fault.Step>
 ]
 
 /**
- * The 401 of the gateway before the APIs, which has another shape than theirs.
+ * Answers with the 401 of the gateway, whose shape differs from that of the APIs.
  *
  * @category faults
  * @since 0.1.0
  */
-export const gateway401: Fault.Fault = Fault.respond({
+export const gateway401: Fault.Single = Fault.respond({
   status: 401,
   body: { statusCode: 401, message: "Invalid JWT." }
 })
 
 /**
- * 429 of an API, with its headers.
+ * Answers with the 429 of an API and its headers. `retryAfter` is in seconds.
  *
  * @category faults
  * @since 0.1.0
  */
-export const rateLimited = (retryAfter: number): Fault.Fault =>
+export const rateLimited = (retryAfter: number): Fault.Single =>
   Fault.respond({
     status: 429,
     headers: {
@@ -250,7 +311,7 @@ export const rateLimited = (retryAfter: number): Fault.Fault =>
   })
 
 /**
- * The permission that a member needs to add others.
+ * Names the permission that a member needs to add others.
  *
  * @category constants
  * @since 0.1.0
@@ -258,11 +319,19 @@ export const rateLimited = (retryAfter: number): Fault.Fault =>
 export const addMemberPermission: string = invitePermission
 
 /**
- * The fake in process, for tests under `TestClock`: an `HttpClient` that reaches nothing else, the `SecretProvider` of
- * a registered app, and the controls.
+ * Names the permission that a member needs to list the roles of an iTwin.
  *
- * Each call gives a fake of its own. The `SecretProvider` gives the app's current secret, so it sees
- * `regenerateSecret`.
+ * @category constants
+ * @since 0.1.0
+ */
+export const manageRolesPermission: string = rolesPermission
+
+/**
+ * Builds the fake in process, for tests under `TestClock`: an `HttpClient` that reaches nothing else, the
+ * `SecretProvider` of a registered app, and the controls.
+ *
+ * Each call builds another fake. The `SecretProvider` returns the app's current secret, so that `regenerateSecret` takes
+ * effect. The layer also provides `Environment`, and a `Random` with the fake's seed.
  *
  * **Example** (A token under virtual time)
  *
@@ -291,22 +360,27 @@ export const addMemberPermission: string = invitePermission
 export const layerTest = (options?: TestOptions): Layer.Layer<FakeIms | HttpClient.HttpClient | SecretProvider> =>
   Layer.effectContext(
     Effect.gen(function* () {
+      const { environment = Environment.production, seed = "effect-itwin" } = options ?? {}
+      const endpoint = new URL(environment.tokenEndpoint)
       const fake = yield* make(options, {
-        issuer: new URL(Environment.production.tokenEndpoint).origin,
-        apiBaseUrl: Environment.production.apiBaseUrl,
+        issuer: endpoint.origin,
+        tokenPath: `/${endpoint.pathname.slice(1)}`,
+        apiBaseUrl: environment.apiBaseUrl,
         algorithm: "EdDSA",
-        seed: "effect-itwin"
+        seed
       })
-      const controls = makeControls(fake, Environment.production)
+      const controls = makeControls(fake, environment)
       const { credentials } = yield* Effect.orDie(controls.registerApp(options?.app ?? { name: "Test" }))
       return Context.make(FakeIms, controls).pipe(
-        Context.add(HttpClient.HttpClient, makeClient(fake)),
-        // So no variable of the machine reaches a test.
-        Context.add(Environment.Environment, Environment.production),
+        Context.add(HttpClient.HttpClient, makeClient(fake, environment)),
+        // So that variables of the machine do not reach a test.
+        Context.add(Environment.Environment, environment),
+        // So that correlation ids and jitter are the same in each run.
+        Context.add(Random.Random, yield* Random.withSeed(Random.Random, seed)),
         Context.add(SecretProvider, {
           credentials: Effect.sync(() => {
-            const app = fake.state.apps.get(credentials.clientId)
-            return app === undefined ? credentials : state.credentialsOf(app)
+            const app = fake.ims.apps.get(credentials.clientId)
+            return app === undefined ? credentials : credentialsOf(app)
           })
         })
       )

@@ -1,18 +1,35 @@
 /**
- * The fake IMS and platform as a real server on this machine, for programs in other processes and clients that others
- * wrote. The same handler as `FakeIms.layerTest`; time is the real clock, unless the layer is built under another.
+ * Serves the fake IMS and platform on this machine, for programs in other processes and for clients that others wrote.
+ * The handler is that of `FakeIms.layerTest`. Time is the real clock, unless the layer is built under another.
+ *
+ * **Gotchas**
+ *
+ * Under a `TestClock`, a delay of the fake and a real socket wait for each other. Use it with `it.live`.
+ *
+ * **Example** (What another process needs to use it)
+ *
+ * ```ts
+ * import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const fake = yield* FakeIms.FakeIms
+ *   const { credentials } = yield* fake.registerApp({ name: "Mine" })
+ *   return { endpoint: fake.environment.tokenEndpoint, credentials }
+ * })
+ *
+ * const { endpoint } = await Effect.runPromise(program.pipe(Effect.provide(FakeImsServer.layer())))
+ * console.log(new URL(endpoint).pathname) // /connect/token
+ * ```
  *
  * @since 0.1.0
  */
 import { randomBytes } from "node:crypto"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Environment from "@effect-itwin/core/Environment"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -20,30 +37,32 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as FakeIms from "./FakeIms.ts"
-import { makeAdjustableClock } from "./internal/adjustableClock.ts"
 import { isAdmin, makeAdmin } from "./internal/admin.ts"
 import { make, makeControls } from "./internal/controls.ts"
-import { onlyFor, whyNotRemote } from "./internal/hosts.ts"
-import { makeListener, serveError } from "./internal/listener.ts"
+import { makeAdjustableClock } from "./internal/engine/clock.ts"
+import { onlyFor, urlOf, whyNotRemote } from "./internal/serve/hosts.ts"
+import { listen, serveError } from "./internal/serve/node.ts"
 
 /**
+ * Configures the server, in addition to what configures the fake.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends FakeIms.Options {
-  /** The address to listen on; 127.0.0.1 by default. */
+  /** The address to listen on. By default both loopback addresses, so that 127.0.0.1 and `localhost` reach it. */
   readonly host?: string | undefined
   /** 0, the default, takes a free port. */
   readonly port?: number | undefined
   /** Serves https with this certificate (PEM). */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined
-  /** Needed to listen on another address than loopback; then the admin API needs a token. */
+  /** Allows addresses other than loopback. The admin API then needs a token. */
   readonly allowRemote?: boolean | undefined
   /**
-   * The name or address by which other machines reach it: the host of its URLs, without scheme and port. Only with
-   * `allowRemote`.
+   * The URL by which others reach it, for example behind a port mapping: `http://fake-ims:8080`, without a path. The
+   * issuer and all URLs are made from it. A host other than loopback needs `allowRemote`.
    */
-  readonly publicHost?: string | undefined
+  readonly publicUrl?: string | undefined
   /**
    * Serves `/health`, and the controls as a JSON API under `/__admin`, for tests in other languages. Time can be
    * advanced there.
@@ -51,7 +70,7 @@ export interface Options extends FakeIms.Options {
   readonly admin?:
     | true
     | {
-        /** What requests to `/__admin` must bring as bearer token. */
+        /** The bearer token that requests to `/__admin` must carry. */
         readonly token?: Redacted.Redacted | undefined
         /** Sets the fake up again after `POST /__admin/reset`. */
         readonly onReset?: ((fake: FakeIms.FakeIms["Service"]) => Effect.Effect<void>) | undefined
@@ -59,24 +78,19 @@ export interface Options extends FakeIms.Options {
     | undefined
 }
 
-/** Destroys the socket that the current request came on. */
-const resetConnection = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-  Effect.sync(() => void NodeHttpServerRequest.toIncomingMessage(request).socket.resetAndDestroy())
-)
-
 /**
  * Starts the server and provides its controls, and the `Environment` that points to it.
  *
  * **Details**
  *
  * Ids and secrets are random unless a `seed` is given; RS256 keys always are. The issuer of the tokens is the server's
- * own URL, and each answer says `X-Fake-IMS: 1`, so that nobody takes it for the real one.
+ * own URL. Each response has the header `X-Fake-IMS: 1`, so that it can be told from the real one.
  *
  * **Gotchas**
  *
- * It answers only requests for loopback and for its own host (others get 421), so that no web page reaches it under a
- * name of its own. Another host than loopback fails with a `ServeError` that says why, unless `allowRemote` is set and
- * neither `seed` nor `NODE_ENV=production` is. So does a `publicHost` that can't be the host of a URL.
+ * The server answers only requests for loopback, its own host and that of `publicUrl` (others get 421), so that a web page can't
+ * reach it under another name. A host other than loopback fails with a `ServeError` that says why, unless `allowRemote`
+ * is set, and neither a `seed` nor `NODE_ENV=production`. So does a `publicUrl` with a path.
  *
  * @category layers
  * @since 0.1.0
@@ -84,23 +98,21 @@ const resetConnection = Effect.flatMap(HttpServerRequest.HttpServerRequest, (req
 export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpServerError.ServeError> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const { tls, host = "127.0.0.1", port = 0 } = options
+      const { tls, host, port = 0, publicUrl } = options
       const admin = options.admin === true ? {} : options.admin
       const nodeEnv = yield* Effect.orDie(Config.option(Config.String("NODE_ENV")))
       const refused = whyNotRemote({
         host,
+        publicUrl,
         allowRemote: options.allowRemote === true,
-        publicHost: options.publicHost,
         lacksToken: admin !== undefined && admin.token === undefined,
         seeded: options.seed !== undefined,
         production: Option.contains(nodeEnv, "production")
       })
       if (refused !== undefined) return yield* serveError(refused)
-      const listener = yield* makeListener(tls)
-      const server = yield* NodeHttpServer.make(() => listener.server, { host, port })
-      const address = new URL(HttpServer.formatAddress(server.address))
-      if (options.publicHost !== undefined) address.hostname = options.publicHost
-      if (tls !== undefined) address.protocol = "https"
+      const server = yield* listen({ host, port, tls })
+      const at = { secure: tls !== undefined, host, port: server.port }
+      const address = urlOf({ ...at, publicUrl })
       const url = address.origin
       const environment = Environment.custom({
         name: "fake",
@@ -131,14 +143,8 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
         adminApi !== undefined && isAdmin(request) ? adminApi : fake.all
       )
       yield* server.serve(
-        app.pipe(
-          onlyFor(address, host),
-          Effect.map(HttpServerResponse.setHeader("x-fake-ims", "1")),
-          Effect.catchTag("ConnectionReset", () => Effect.andThen(resetConnection, Effect.interrupt))
-        )
+        app.pipe(onlyFor({ ...at, url: address }), Effect.map(HttpServerResponse.setHeader("x-fake-ims", "1")))
       )
-      // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
-      yield* Effect.addFinalizer(() => listener.endConnections)
       return Context.make(FakeIms.FakeIms, controls).pipe(Context.add(Environment.Environment, environment))
     })
   )

@@ -1,32 +1,62 @@
 /**
- * A fake Azure Key Vault for tests: the read side of its secrets, with the challenge, versions, denials and faults of
- * the real one, and the places where tokens for it come from (Entra ID, and the metadata service of managed identities).
+ * Fakes an Azure Key Vault for tests: its secrets with versions, denials and faults, and the services that tokens for it
+ * come from (Entra ID, and the metadata service of managed identities).
  *
- * {@link layerTest} serves it in process: {@link FakeKeyVault} has an `httpClient` for the real Azure SDK, which then
- * opens no socket. `FakeKeyVaultServer` serves the same handler on a socket.
+ * {@link layerTest} serves it in process: {@link FakeKeyVault} has an `httpClient` for the Azure SDK, which then opens no
+ * socket. `FakeKeyVaultServer` serves the same routes on a socket. Controls, scripts and journal have the names and the
+ * meaning that they have in `FakeIms`.
+ *
+ * **Details**
+ *
+ * Secrets can be read, listed (with versions and deleted ones), set, updated, deleted, recovered and purged. A deleted
+ * secret is purged after 90 days of the fake's clock. The routes for scripts and counts:
+ *
+ * | route | what it does |
+ * |---|---|
+ * | `GET /secrets/:name` | reads the newest version, or the version that the path names |
+ * | `PUT /secrets/:name` | sets a secret: creates a version |
+ * | `PATCH /secrets/:name/:version` | updates attributes, tags and content type |
+ * | `DELETE /secrets/:name` | deletes a secret |
+ * | `GET /secrets`, `GET /secrets/:name/versions` | list secrets, and versions of one |
+ * | `GET /deletedsecrets`, `GET /deletedsecrets/:name` | list deleted secrets, and describe one |
+ * | `POST /deletedsecrets/:name/recover`, `DELETE /deletedsecrets/:name` | recovers, and purges |
+ * | `POST /:tenant/oauth2/v2.0/token` | Entra ID: a token for client credentials |
+ * | `GET /metadata/identity/oauth2/token` | metadata service: a token for the managed identity |
+ * | `GET /common/discovery/instance`, `GET /:tenant/v2.0/.well-known/openid-configuration`, `GET /:tenant/discovery/v2.0/keys` | Entra ID's metadata and keys |
  *
  * **Gotchas**
  *
  * Give the `httpClient` to both the `SecretClient` and the credential. What the fake itself waits for is on the clock of
- * its build, so that `TestClock` moves it; the SDK's own retries and token lives are on the machine's clock. So the fake
- * never finds a token too old: `revokeTokens` does that. The SDK keeps a managed identity's token for the whole process:
- * another fake accepts it if it has the same seed, but was not asked for it.
+ * its build, so that `TestClock` moves it; the SDK's own retries and token lives are on the clock of the machine. So the
+ * fake never rejects a token because of its age: `revokeTokens` does that. The SDK keeps the token of a managed identity
+ * for the life of the process: another fake with the same seed accepts that token, without a request for it.
  *
- * **Example** (The real SDK without a network)
+ * **Example** (Rotating a secret under a reader)
  *
- * ```ts
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
  * import { FakeKeyVault } from "@effect-itwin/testing"
- * import { Effect } from "effect"
+ * import { Effect, Redacted } from "effect"
  *
- * const program = Effect.gen(function*() {
- *   const vault = yield* FakeKeyVault.FakeKeyVault
- *   yield* vault.setSecret("itwin-client-secret", "fake-secret-a+b/c=")
- *   // const credential = new ClientSecretCredential(tenantId, clientId, secret, { httpClient: vault.httpClient })
- *   // const client = new SecretClient(vault.vaultUrl, credential, { httpClient: vault.httpClient })
- *   return vault.vaultUrl
- * })
- *
- * console.log(await Effect.runPromise(program.pipe(Effect.provide(FakeKeyVault.layerTest())))) // https://fake-vault.vault.azure.net
+ * it.effect("reads the newest version", () =>
+ *   Effect.gen(function* () {
+ *     const vault = yield* FakeKeyVault.FakeKeyVault
+ *     // With the SDK: new SecretClient(vault.vaultUrl, credential, { httpClient: vault.httpClient })
+ *     const token = Redacted.value(yield* vault.issueToken())
+ *     const read = Effect.promise(() =>
+ *       vault.httpClient.sendRequest({
+ *         url: `${vault.vaultUrl}/secrets/itwin?api-version=7.6`,
+ *         method: "GET",
+ *         headers: [["authorization", `Bearer ${token}`]]
+ *       })
+ *     )
+ *     yield* vault.setSecret("itwin", "fake-secret-a+b/c=")
+ *     assert.include((yield* read).bodyAsText, "fake-secret-a+b/c=")
+ *     yield* vault.setSecret("itwin", "fake-secret-d+e/f=")
+ *     assert.include((yield* read).bodyAsText, "fake-secret-d+e/f=")
+ *     assert.strictEqual((yield* vault.awaitRequest("GET /secrets/:name", 2)).outcome, "ok")
+ *   }).pipe(Effect.provide(FakeKeyVault.layerTest()))
+ * )
  * ```
  *
  * @since 0.1.0
@@ -36,16 +66,21 @@ import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
 import * as Fault from "./Fault.ts"
-import { fromSeed } from "./internal/entropy.ts"
-import { makePipelineClient, type PipelineClient } from "./internal/pipeline.ts"
-import { makeVault, routes, type Vault } from "./internal/vault.ts"
-import { makeControls } from "./internal/vaultControls.ts"
-import { makeVaultHandler } from "./internal/vaultHandler.ts"
+import { verifyWhenClosed } from "./internal/engine/controls.ts"
+import type { FakeError } from "./internal/engine/fakeError.ts"
+import type { Handler } from "./internal/engine/handler.ts"
+import type { Algorithm } from "./internal/engine/jwt.ts"
+import { makeControls } from "./internal/vault/controls.ts"
+import { makePipelineClient, type PipelineClient } from "./internal/vault/pipeline.ts"
+import { makeVault } from "./internal/vault/vault.ts"
+import type * as Journal from "./Journal.ts"
+
+export { FakeError } from "./internal/engine/fakeError.ts"
 
 /**
- * Why the vault says no to a caller it knows: no role, no access policy, or not from this address.
+ * Names why the vault refuses a caller that it knows: no role, no access policy, or an address that is not allowed.
  *
  * @category models
  * @since 0.1.0
@@ -53,53 +88,7 @@ import { makeVaultHandler } from "./internal/vaultHandler.ts"
 export type Denial = "ForbiddenByRbac" | "ForbiddenByPolicy" | "ForbiddenByFirewall"
 
 /**
- * What can have a script: reads of secrets, Entra ID's token endpoint, or the metadata service.
- *
- * @category models
- * @since 0.1.0
- */
-export type Route = "secret" | "token" | "metadata"
-
-/**
- * One request for a secret. It holds neither a value nor a token.
- *
- * @category models
- * @since 0.1.0
- */
-export interface JournalEntry {
-  /** When it came, in epoch milliseconds of the fake's clock. */
-  readonly at: number
-  readonly secretName: string
-  /** The version that was asked for; absent when the newest one was. */
-  readonly version: string | undefined
-  /** Whether it came with a token that the vault accepts. */
-  readonly authenticated: boolean
-  /** The fault that struck it. */
-  readonly fault: string | undefined
-  /** The status of the answer; absent while it is not sent. */
-  readonly status: number | undefined
-  /** `ok`, `challenge`, `fault` (the script answered), the innermost error code, or `aborted`. */
-  readonly outcome: string
-}
-
-/**
- * One request for a token: to Entra ID, or to the metadata service. It holds neither a secret nor a token.
- *
- * @category models
- * @since 0.1.0
- */
-export interface TokenRequest {
-  readonly at: number
-  readonly endpoint: "entra" | "metadata"
-  readonly clientId: string | undefined
-  readonly fault: string | undefined
-  readonly status: number | undefined
-  /** `ok`, `fault` (the script answered), the error code, or `aborted`. */
-  readonly outcome: string
-}
-
-/**
- * What a version of a secret can have besides its value.
+ * Describes a version of a secret, in addition to its value.
  *
  * @category models
  * @since 0.1.0
@@ -115,8 +104,8 @@ export interface SecretOptions {
 }
 
 /**
- * An `HttpClient` of `@azure/core-rest-pipeline`, by structure: what the SDK's clients and credentials take as the
- * option `httpClient`.
+ * Has the structure of an `HttpClient` of `@azure/core-rest-pipeline`, which clients and credentials of the SDK take as
+ * the option `httpClient`.
  *
  * @category models
  * @since 0.1.0
@@ -124,30 +113,12 @@ export interface SecretOptions {
 export interface HttpClient extends PipelineClient {}
 
 /**
- * Steps of a script that no request used.
- *
- * @category errors
- * @since 0.1.0
- */
-export class UnusedSteps extends Schema.Error<UnusedSteps>("@effect-itwin/testing/FakeKeyVault/UnusedSteps")({
-  _tag: Schema.tag("UnusedSteps"),
-  steps: Schema.Array(Schema.Struct({ route: Schema.Literals(["secret", "token", "metadata"]), step: Fault.Step }))
-}) {
-  override get message(): string {
-    const lines = this.steps.map(({ route, step }) => `  ${route}: ${JSON.stringify(encodeStep(step))}`)
-    return `The script of the fake vault has steps that were never used:\n${lines.join("\n")}`
-  }
-}
-
-const encodeStep = Schema.encodeSync(Fault.Step)
-
-/**
- * 429 as the vault sends it: without `Retry-After`.
+ * Answers 429 as the vault does: without `Retry-After`.
  *
  * @category faults
  * @since 0.1.0
  */
-export const throttled: Fault.Fault = Fault.respond({
+export const throttled: Fault.Single = Fault.respond({
   status: 429,
   body: {
     error: {
@@ -158,8 +129,10 @@ export const throttled: Fault.Fault = Fault.respond({
 })
 
 /**
- * The controls of the fake. Names of secrets that no vault would take, and changes to secrets it does not have, are
- * defects: mistakes of the test.
+ * Controls the fake.
+ *
+ * A name that no vault accepts, a secret that the fake does not have, an unknown route and an invalid step are mistakes
+ * of the test, so they are defects.
  *
  * @category services
  * @since 0.1.0
@@ -168,73 +141,106 @@ export class FakeKeyVault extends Context.Service<
   FakeKeyVault,
   {
     readonly vaultUrl: string
-    /** For the real SDK, in process: it answers for the vault, Entra ID and the metadata service, and for nothing else. */
+    /** Reaches the vault, Entra ID and the metadata service, and no other host. */
     readonly httpClient: HttpClient
     /** The tenant that the vault trusts. */
     readonly tenantId: string
-    /** The one application that Entra ID knows, with its secret: for a `ClientSecretCredential`. */
+    /** The app that can get a token for the vault, and its secret. */
     readonly clientId: string
     readonly clientSecret: Redacted.Redacted
-    /** Adds a version, which is the newest one from now on, and gives its id. A deleted secret begins anew. */
+
+    /** Adds a version, which is the newest from now on. Returns its id. */
     readonly setSecret: (
       name: string,
       value: string | Redacted.Redacted,
       options?: SecretOptions
     ) => Effect.Effect<string>
-    /** Disables a version; the newest one by default. The vault falls back to no older one. */
+    /** Disables a version, or the newest one. Reads of it are refused. */
     readonly disableVersion: (name: string, version?: string) => Effect.Effect<void>
     readonly enableVersion: (name: string, version?: string) => Effect.Effect<void>
-    /** Deletes a secret with all its versions (the vault's soft delete: to readers it is gone). */
+    /** Deletes a secret with all its versions. It can be recovered. */
     readonly deleteSecret: (name: string) => Effect.Effect<void>
-    /** Refuses every read from now on, with 403 and this inner code. */
+    /** Recovers a deleted secret with all its versions. */
+    readonly recoverSecret: (name: string) => Effect.Effect<void>
+    /** Purges a deleted secret, so that its name is free. */
+    readonly purgeSecret: (name: string) => Effect.Effect<void>
+
+    /** Refuses every operation from now on, with 403 and this inner code. */
     readonly deny: (inner: Denial) => Effect.Effect<void>
     /** Ends `deny`. */
     readonly allow: Effect.Effect<void>
     /** Refuses the tokens that were issued so far, with 401. */
     readonly revokeTokens: Effect.Effect<void>
-    /** Changes what the challenge says, as a vault that lies would. */
+    /** Changes what the challenge says: for example, names the token endpoint of an attacker. */
     readonly setChallenge: (challenge: {
       readonly authorization?: string
       readonly resource?: string
     }) => Effect.Effect<void>
     /**
-     * A token as Entra ID would issue it: by default one that the vault accepts. Another audience is refused with
-     * AKV10022, another tenant with AKV10032.
+     * Returns a token as Entra ID issues it: by default one that the vault accepts. The vault refuses another audience
+     * with AKV10022, and another tenant with AKV10032. `claims` are set on top of, or instead of, the usual ones.
      */
     readonly issueToken: (options?: {
-      readonly audience?: string
-      readonly tenantId?: string
+      readonly audience?: string | undefined
+      readonly tenantId?: string | undefined
+      readonly claims?: Readonly<Record<string, unknown>> | undefined
     }) => Effect.Effect<Redacted.Redacted>
+
     /**
-     * Adds steps to the script of a route; to that of reads by default. It strikes reads with an accepted token only:
-     * a challenge uses no step up.
+     * Adds steps to the script of a route: `GET /secrets/:name`. A challenge uses no step: in the vault, steps are applied
+     * only to requests with a token that it accepts.
      */
-    readonly script: (steps: ReadonlyArray<Fault.Step>, route?: Route) => Effect.Effect<void>
-    /** Fails if steps of a script were never used. */
-    readonly verify: Effect.Effect<void, UnusedSteps>
-    /** Every request for a secret so far, oldest first. A client's first read is two: challenge and answer. */
-    readonly journal: Effect.Effect<ReadonlyArray<JournalEntry>>
-    /** Every request for a token so far, oldest first. */
-    readonly tokenRequests: Effect.Effect<ReadonlyArray<TokenRequest>>
-    /** Waits, on no clock, until the journal has that many entries. */
-    readonly awaitRequests: (count: number) => Effect.Effect<void>
+    readonly script: (route: string, ...steps: ReadonlyArray<Fault.Step>) => Effect.Effect<void>
+    /** Drops what is left of all scripts. */
+    readonly clearScripts: Effect.Effect<void>
+    /** Fails if a step of a script was never used. */
+    readonly verify: Effect.Effect<void, FakeError>
+
+    /**
+     * Returns the requests that the journal keeps, oldest first. An entry has the name and the version of a secret in its
+     * path, and no value. The outcome is `ok`, `challenge` (there was no token), `fault` (the script answered), the
+     * innermost error code, or `unanswered`. A client's first request to the vault is two: challenge and answer.
+     */
+    readonly journal: Effect.Effect<ReadonlyArray<Journal.Entry>>
+    /** Returns how many entries the journal dropped, because there were more than `journalLimit`. */
+    readonly droppedEntries: Effect.Effect<number>
+    /** Returns the requests for a token, to Entra ID and to the metadata service, that the journal keeps, oldest first. */
+    readonly tokenRequests: Effect.Effect<ReadonlyArray<Journal.Entry>>
+    /** Returns how many requests the route received, those that the journal dropped included. */
+    readonly countRequests: (route: string) => Effect.Effect<number>
+    /** Returns the largest number of requests that were served at the same time. */
+    readonly maxConcurrent: Effect.Effect<number>
+    /** Returns the `n`-th request (from 1, which is the default) to the route as soon as it arrives. Waits on no clock. */
+    readonly awaitRequest: (route: string, n?: number) => Effect.Effect<Journal.Entry>
+    /** Forgets secrets, denial, challenge, revocations, scripts and journal. Tenant, app and key stay. */
+    readonly reset: Effect.Effect<void>
   }
 >()("@effect-itwin/testing/FakeKeyVault") {}
 
 /**
+ * Configures the fake.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Options {
-  /** What version ids, tokens and the application's secret are made from. */
+  /** What version ids, tokens and the app's secret are made from. */
   readonly seed?: string | undefined
   /** The tenant that the vault trusts; made from the seed by default. */
   readonly tenantId?: string | undefined
   /** The audience of the vault's tokens: `https://vault.azure.net` by default. */
   readonly resource?: string | undefined
+  /** The signature algorithm: Ed25519 in process, RS256 on a socket by default. RS256 keys are not deterministic. */
+  readonly algorithm?: Algorithm | undefined
+  /** How many entries the journal keeps, at least 1; 10,000 by default. */
+  readonly journalLimit?: number | undefined
+  /** Whether closing the fake with unused steps in a script is a defect. By default it is a warning in the log. */
+  readonly strict?: boolean | undefined
 }
 
 /**
+ * Configures the fake in process.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -243,37 +249,35 @@ export interface TestOptions extends Options {
   readonly vaultUrl?: string | undefined
 }
 
-const verify = (vault: Vault): Effect.Effect<void, UnusedSteps> =>
-  Effect.suspend(() => {
-    const steps = routes.flatMap((route) => vault.scripts[route].unused().map((step) => ({ route, step })))
-    return steps.length === 0 ? Effect.void : Effect.fail(new UnusedSteps({ steps }))
-  })
-
 /** @internal */
 export const make = (
   options: Options | undefined,
-  at: { readonly url: string; readonly authority: string; readonly metadata: string; readonly seed: string }
-) =>
+  at: {
+    readonly url: string
+    readonly authority: string
+    readonly metadata: string
+    readonly seed: string
+    readonly algorithm?: Algorithm
+  }
+): Effect.Effect<{ readonly handler: Handler; readonly controls: FakeKeyVault["Service"] }, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const vault = yield* makeVault({
-      entropy: fromSeed(options?.seed ?? at.seed),
+    const { vault, handler, handlers } = yield* makeVault({
+      seed: options?.seed ?? at.seed,
       url: at.url,
       authority: at.authority,
+      metadata: at.metadata,
       resource: options?.resource ?? "https://vault.azure.net",
-      tenantId: options?.tenantId
+      tenantId: options?.tenantId,
+      algorithm: options?.algorithm ?? at.algorithm ?? "EdDSA",
+      journalLimit: options?.journalLimit
     })
-    const handler = makeVaultHandler(vault, ["vault", "entra", "metadata"])
-    const handlers = new Map([
-      [at.metadata, makeVaultHandler(vault, ["metadata"])],
-      [at.authority, makeVaultHandler(vault, ["entra"])],
-      [at.url, at.url === at.authority ? handler : makeVaultHandler(vault, ["vault"])]
-    ])
-    const httpClient = makePipelineClient(handlers, vault.clock, yield* Effect.context<never>())
-    return { handler, controls: { ...makeControls(vault, httpClient), verify: verify(vault) } }
+    yield* verifyWhenClosed(vault.engine, options)
+    const httpClient = makePipelineClient(handlers, vault.engine.clock, yield* Effect.context<never>())
+    return { handler, controls: makeControls(vault, httpClient) }
   })
 
 /**
- * The fake in process. Each call gives a fake of its own.
+ * Serves the fake in process. Each call creates a separate fake.
  *
  * @category layers
  * @since 0.1.0

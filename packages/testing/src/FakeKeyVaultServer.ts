@@ -1,39 +1,54 @@
 /**
- * The fake Key Vault as a real HTTPS server on this machine: vault, token endpoint and metadata service on one origin,
- * for programs in other processes. The same handler as `FakeKeyVault.layerTest`; time is the real clock, unless the
- * layer is built under another.
+ * Serves the fake Key Vault by https on this machine: vault, token endpoint and metadata service on one origin, for
+ * programs in other processes. The handler is that of `FakeKeyVault.layerTest`. Time is the real clock, unless the layer
+ * is built under another.
  *
  * **Gotchas**
  *
- * The Azure SDK sends a vault's token over https only (since `@azure/keyvault-common` 2.1.1, whatever
- * `allowInsecureConnection` says). So the server makes a certificate for itself, which the client must trust: write
- * {@link Endpoint} `certificate` to a file and name that in `NODE_EXTRA_CA_CERTS`, or give it to the SDK as
- * `tlsOptions: { ca }`. The SDK also needs `disableChallengeResourceVerification`, since 127.0.0.1 is no name below
- * `vault.azure.net`; `AZURE_POD_IDENTITY_AUTHORITY_HOST`, set to the server's URL, leads a managed identity here.
+ * The Azure SDK sends a vault's token only over https (since `@azure/keyvault-common` 2.1.1, even with
+ * `allowInsecureConnection`). So the server makes a certificate for itself, which the client must trust: write
+ * {@link Endpoint} `certificate` to a file and name the file in `NODE_EXTRA_CA_CERTS`, or pass it to the SDK as
+ * `tlsOptions: { ca }`. The SDK also needs `disableChallengeResourceVerification`, because 127.0.0.1 is not a name below
+ * `vault.azure.net`. `AZURE_POD_IDENTITY_AUTHORITY_HOST`, set to the server's URL, leads a managed identity to it.
+ *
+ * **Example** (What a client needs)
+ *
+ * ```ts
+ * import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const vault = yield* FakeKeyVault.FakeKeyVault
+ *   yield* vault.setSecret("itwin", "fake-secret-a+b/c=")
+ *   const { certificate, url } = yield* FakeKeyVaultServer.Endpoint
+ *   return { url, tlsOptions: { ca: certificate } }
+ * })
+ *
+ * const { url } = await Effect.runPromise(program.pipe(Effect.provide(FakeKeyVaultServer.layer())))
+ * console.log(new URL(url).hostname) // 127.0.0.1
+ * ```
  *
  * @since 0.1.0
  */
 import { randomBytes } from "node:crypto"
-import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as HttpServer from "effect/http/HttpServer"
 import type * as HttpServerError from "effect/http/HttpServerError"
-import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as FakeKeyVault from "./FakeKeyVault.ts"
-import { selfSigned } from "./internal/certificate.ts"
-import { isLoopback, onlyFor } from "./internal/hosts.ts"
-import { makeListener, serveError } from "./internal/listener.ts"
+import { selfSigned } from "./internal/serve/certificate.ts"
+import { isLoopback, onlyFor, urlOf } from "./internal/serve/hosts.ts"
+import { listen, serveError } from "./internal/serve/node.ts"
 
 /**
+ * Configures the server, in addition to what configures the fake.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Options extends FakeKeyVault.Options {
-  /** The address to listen on, one of loopback; 127.0.0.1 by default. */
+  /** The loopback address to listen on; by default both, so that 127.0.0.1 and `localhost` reach it. */
   readonly host?: string | undefined
   /** 0, the default, takes a free port. */
   readonly port?: number | undefined
@@ -42,7 +57,7 @@ export interface Options extends FakeKeyVault.Options {
 }
 
 /**
- * What a client needs to reach the server.
+ * Holds what a client needs to reach the server.
  *
  * @category services
  * @since 0.1.0
@@ -50,33 +65,25 @@ export interface Options extends FakeKeyVault.Options {
 export class Endpoint extends Context.Service<
   Endpoint,
   {
-    /** Of vault, token endpoint and metadata service alike. */
+    /** The URL of vault, token endpoint and metadata service. */
     readonly url: string
     /** The certificate to trust, as PEM; absent over http. */
     readonly certificate: string | undefined
   }
 >()("@effect-itwin/testing/FakeKeyVaultServer/Endpoint") {}
 
-/** Breaks the connection of the request that is being served, after what was written so far. */
-const reset = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
-  Effect.andThen(
-    Effect.sync(() => NodeHttpServerRequest.toIncomingMessage(request).socket.destroySoon()),
-    Effect.interrupt
-  )
-)
-
 /**
  * Starts the server and provides its controls.
  *
  * **Details**
  *
- * The challenge names the server's own token endpoint, not Microsoft's, so that no client takes a fake's client secret
- * there. Ids and secrets are random unless a `seed` is given. Each answer says `X-Fake-Key-Vault: 1`.
+ * The challenge names the server's own token endpoint, not Microsoft's, so that no client sends a fake's client secret
+ * there. Ids and secrets are random unless a `seed` is given. Each response has the header `X-Fake-Key-Vault: 1`.
  *
  * **Gotchas**
  *
- * It answers only requests for loopback and for the host it listens on (others get 421), so that no web page reaches it
- * under a name of its own. Another address than loopback, and a certificate that can't be used, is a `ServeError`.
+ * The server answers only requests for loopback (others get 421), so that a web page can't reach it under another name. An
+ * address other than loopback, or a certificate that can't be used, is a `ServeError`.
  *
  * @category layers
  * @since 0.1.0
@@ -86,33 +93,30 @@ export const layer = (
 ): Layer.Layer<FakeKeyVault.FakeKeyVault | Endpoint, HttpServerError.ServeError> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      const host = options?.host ?? "127.0.0.1"
-      if (!isLoopback(host)) {
+      const host = options?.host
+      if (host !== undefined && !isLoopback(host)) {
         return yield* serveError(
           `The fake vault does not listen on ${host || "every address"}: it gives secrets away. Listen on 127.0.0.1.`
         )
       }
-      const tls = options?.tls ?? selfSigned([host, "127.0.0.1", "localhost"])
-      const listener = yield* makeListener(tls === false ? undefined : tls)
-      const server = yield* NodeHttpServer.make(() => listener.server, { host, port: options?.port ?? 0 })
-      const url = HttpServer.formatAddress(server.address).replace(/^http:/, tls === false ? "http:" : "https:")
+      const tls = options?.tls ?? selfSigned(["127.0.0.1", "localhost", "::1", ...(host === undefined ? [] : [host])])
+      const server = yield* listen({ host, port: options?.port ?? 0, tls: tls === false ? undefined : tls })
+      const at = { secure: tls !== false, host, port: server.port }
+      const address = urlOf(at)
+      const url = address.origin
       const { handler, controls } = yield* FakeKeyVault.make(options, {
         url,
         authority: url,
         metadata: url,
-        seed: randomBytes(32).toString("hex")
+        seed: randomBytes(32).toString("hex"),
+        algorithm: "RS256"
       })
       yield* server.serve(
         handler.pipe(
-          onlyFor(new URL(url), host),
-          Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1")),
-          Effect.catchTag("ConnectionReset", () => reset),
-          // Handlers run uninterruptible by default: one that hangs would outlive its client, and then the server.
-          Effect.interruptible
+          onlyFor({ ...at, url: address }),
+          Effect.map(HttpServerResponse.setHeader("x-fake-key-vault", "1"))
         )
       )
-      // Closing waits for nobody: not for kept-alive connections, and not for a scripted hang.
-      yield* Effect.addFinalizer(() => listener.endConnections)
       return Context.make(FakeKeyVault.FakeKeyVault, controls).pipe(
         Context.add(Endpoint, { url, certificate: tls === false ? undefined : tls.cert })
       )

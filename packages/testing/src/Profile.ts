@@ -1,40 +1,82 @@
 /**
- * How the fake behaves where the platform's behaviour is not documented, but was seen in public clients and support
- * threads or follows from the RFCs. Each fact can be switched, so that a program can be tested against both.
+ * Describes how the fake behaves where the platform's behavior is not documented.
+ *
+ * The values were seen in public clients and support threads, or follow from the RFCs. Each can be switched, so that a
+ * program can be tested against both.
+ *
+ * **Example** (The errors of a server of the IdentityServer family)
+ *
+ * ```ts
+ * import { FakeIms, Profile } from "@effect-itwin/testing"
+ * import { Layer } from "effect"
+ *
+ * const layer = FakeIms.layerTest({ profile: Profile.identityServer })
+ * console.log(Layer.isLayer(layer)) // true
+ * ```
  *
  * @since 0.1.0
  */
 
 /**
+ * Describes how the fake behaves where the platform's behavior is not documented.
+ *
  * @category models
  * @since 0.1.0
  */
 export interface Profile {
-  /** The status of `invalid_client`: 401 as RFC 6749 §5.2 allows, or 400. Inferred. */
+  /**
+   * The status of `invalid_client` when the client did not use `Authorization`: RFC 6749 §5.2 allows both. Inferred.
+   */
   readonly invalidClientStatus: 400 | 401
-  /** Whether HTTP Basic is accepted at IMS beside the form. Seen: Bentley's own client uses it. */
+  /**
+   * Whether `invalid_client` has status 401 and a challenge when the client used `Authorization`, as RFC 6749 §5.2
+   * demands. Without it the answer is the same as for other clients. Inferred.
+   */
+  readonly basicChallenge: boolean
+  /** Whether IMS accepts HTTP Basic in addition to the form. Seen: Bentley's client uses it. */
   readonly clientSecretBasic: boolean
+  /**
+   * How IMS reads id and secret in HTTP Basic: form-decoded (RFC 6749 §2.3.1), raw (as some servers do), or either.
+   * Inferred.
+   */
+  readonly basicEncoding: "form" | "raw" | "either"
   /** The token's `scope` claim: a JSON array (seen), or one string (RFC 9068 §2.2.3). */
   readonly scopeClaim: "array" | "string"
-  /** Whether the token response names the granted scope. It may, and need not. */
+  /** Whether the token response names the granted scope. It is optional if it equals the requested one. */
   readonly scopeInResponse: boolean
-  /** Scopes that no service app may ask for. Seen. */
+  /** Scopes that no service app may request. Seen. */
   readonly refusedScopes: ReadonlyArray<string>
   /** The life of tokens in seconds: 3600 or 3599 (both were seen). */
   readonly tokenLifeSeconds: number
 }
 
 /**
- * What is most likely true of the platform.
+ * Describes what is most likely true of the platform.
  *
  * @category profiles
  * @since 0.1.0
  */
 export const platform: Profile = {
   invalidClientStatus: 401,
+  basicChallenge: true,
   clientSecretBasic: true,
+  basicEncoding: "form",
   scopeClaim: "array",
   scopeInResponse: false,
   refusedScopes: ["openid", "email", "profile", "organization", "offline_access"],
   tokenLifeSeconds: 3600
+}
+
+/**
+ * Describes servers of the IdentityServer family: each `invalid_client` has status 400 and no challenge, and the token
+ * response names the scope.
+ *
+ * @category profiles
+ * @since 0.1.0
+ */
+export const identityServer: Profile = {
+  ...platform,
+  invalidClientStatus: 400,
+  basicChallenge: false,
+  scopeInResponse: true
 }

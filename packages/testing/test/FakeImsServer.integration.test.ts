@@ -64,12 +64,12 @@ describe("FakeIms on a socket", () => {
     })
   )
 
-  it.live("does not start under a name that it can't have", () =>
+  it.live("does not start with a public URL that has a path", () =>
     Effect.gen(function* () {
-      const layer = FakeImsServer.layer({ host: "0.0.0.0", allowRemote: true, publicHost: "http://fake-ims" })
+      const layer = FakeImsServer.layer({ host: "0.0.0.0", allowRemote: true, publicUrl: "http://fake-ims/x" })
       const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
       assert.strictEqual(error._tag, "ServeError")
-      assert.include(String(error.cause), "without scheme")
+      assert.include(String(error.cause), "without a path")
     })
   )
 

@@ -11,11 +11,12 @@ import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient, HttpClient } from "effect/http"
 import { call } from "./bin.ts"
-import { vaultContract, type Wiring } from "./vaultContract.ts"
+import { makeVaultTest, reads, vaultContract, type Wiring } from "./vaultContract.ts"
+import { vaultOperations } from "./vaultOperations.ts"
 
 const served = Layer.suspend(() => FakeKeyVaultServer.layer())
 
-/** The real SDK, through the socket, with the fake as its authority too. */
+/** The SDK through the socket, with the fake as the authority too. */
 const wiring = Effect.gen(function* () {
   const { tenantId, clientId, clientSecret } = yield* FakeKeyVault.FakeKeyVault
   const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
@@ -57,7 +58,7 @@ const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: str
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
 
-/** The status and JSON of the answer to a request for this target, which may be no URL. */
+/** The status and JSON of the answer to a request for this target, which may not be a URL. */
 const getTarget = (server: string, target: string) =>
   Effect.promise(async () => {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -67,9 +68,11 @@ const getTarget = (server: string, target: string) =>
   })
 
 describe("FakeKeyVault on a socket", () => {
-  vaultContract(it.live, served, wiring)
+  const vaultTest = makeVaultTest(it.live, served, wiring)
+  vaultContract(vaultTest)
+  vaultOperations(vaultTest)
 
-  it.live.each(["//", "http://[", "*"])("has nothing at %s", (target) =>
+  it.live.each(["//", "http://[", "*"])("returns 404 for the target %s", (target) =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
       const error = { code: "NotFound", message: "The fake has no such route." }
@@ -77,7 +80,7 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide(FakeKeyVaultServer.layer({ tls: false })))
   )
 
-  it.live("tells a client its own tenant when the authority that it asks about is no URL", () =>
+  it.live("returns its own tenant when the authority in a discovery request is not a URL", () =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
       const { tenantId } = yield* FakeKeyVault.FakeKeyVault
@@ -88,24 +91,24 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide([FakeKeyVaultServer.layer({ tls: false }), FetchHttpClient.layer]))
   )
 
-  it.live("gives a managed identity in another process its token and the secret", () =>
+  it.live("returns a token and the secret to a managed identity in another process", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret("itwin", "fake-secret-a+b/c=")
       const { stdout, stderr } = yield* readInChild(yield* FakeKeyVaultServer.Endpoint, "itwin")
       assert.deepStrictEqual([stdout, stderr], ["fake-secret-a+b/c=\n", ""])
       assert.deepStrictEqual(
-        (yield* vault.tokenRequests).map(({ endpoint, outcome }) => [endpoint, outcome]),
-        [["metadata", "ok"]]
+        (yield* vault.tokenRequests).map(({ route, outcome }) => [route, outcome]),
+        [["GET /metadata/identity/oauth2/token", "ok"]]
       )
       assert.deepStrictEqual(
-        (yield* vault.journal).map(({ outcome }) => outcome),
+        (yield* reads(vault)).map(({ outcome }) => outcome),
         ["challenge", "ok"]
       )
     }).pipe(Effect.provide(served))
   )
 
-  it.live("says over http what it says over https, and that it is a fake", () =>
+  it.live("answers over http as over https, and names itself a fake", () =>
     Effect.gen(function* () {
       const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
       const { tenantId, issueToken, setSecret } = yield* FakeKeyVault.FakeKeyVault
@@ -114,7 +117,7 @@ describe("FakeKeyVault on a socket", () => {
       yield* setSecret("itwin", "fake-secret-a+b/c=")
       const challenge = yield* HttpClient.get(`${url}/secrets/itwin?api-version=7.6`)
       assert.strictEqual(challenge.headers["x-fake-key-vault"], "1")
-      // Its own token endpoint, so that no fake client secret is sent to the real one.
+      // The token endpoint is the fake's, so that no client sends its secret to Microsoft's.
       assert.strictEqual(
         challenge.headers["www-authenticate"],
         `Bearer authorization="${url}/${tenantId}", resource="https://vault.azure.net"`
@@ -143,13 +146,16 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("answers for its own host only, on every route", () =>
+  it.live("answers only requests for its own host, on every route", () =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
-      const { journal, tokenRequests } = yield* FakeKeyVault.FakeKeyVault
+      const { journal } = yield* FakeKeyVault.FakeKeyVault
       const { port } = new URL(url)
       const routes = [
         "GET /secrets/itwin?api-version=7.6",
+        "GET /secrets?api-version=7.6",
+        "DELETE /secrets/itwin?api-version=7.6",
+        "GET /tenant/discovery/v2.0/keys",
         "POST /tenant/oauth2/v2.0/token",
         "GET /common/discovery/instance",
         "GET /tenant/v2.0/.well-known/openid-configuration",
@@ -163,7 +169,7 @@ describe("FakeKeyVault on a socket", () => {
           assert.include(answer.body.message, url)
         }
       }
-      assert.deepStrictEqual([yield* journal, yield* tokenRequests], [[], []])
+      assert.deepStrictEqual(yield* journal, [])
       for (const host of [`127.0.0.1:${port}`, `LOCALHOST:${port}`, `[::1]:${port}`]) {
         assert.strictEqual((yield* call(url, "GET /common/discovery/instance", { headers: { host } })).status, 200)
       }

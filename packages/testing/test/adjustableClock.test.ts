@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { makeAdjustableClock } from "../src/internal/adjustableClock.ts"
+import { makeAdjustableClock } from "../src/internal/engine/clock.ts"
 
 const make = Effect.map(Clock.Clock, makeAdjustableClock)
 

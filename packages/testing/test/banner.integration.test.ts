@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process"
 import { assert, it } from "@effect/vitest"
-import { banner } from "../src/internal/cli.ts"
+import { banner } from "../src/internal/serve/facts.ts"
 
 it("prints lines with which a shell exports the variables, whatever the secret contains", () => {
   const variables = {

@@ -4,7 +4,7 @@ import { request } from "node:http"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 
-const file = fileURLToPath(new URL("../src/internal/bin.ts", import.meta.url))
+const file = fileURLToPath(new URL("../src/internal/serve/bin.ts", import.meta.url))
 
 export interface Facts {
   readonly ready: boolean
@@ -12,6 +12,12 @@ export interface Facts {
   readonly tokenEndpoint: string
   readonly apiBaseUrl: string
   readonly apps: ReadonlyArray<{ readonly name: string; readonly clientId: string; readonly clientSecret: string }>
+  readonly vault?: {
+    readonly url: string
+    readonly tenantId: string
+    readonly clientSecret: string
+    readonly certificate: string
+  }
 }
 
 export interface Exited {

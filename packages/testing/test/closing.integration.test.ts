@@ -3,7 +3,7 @@ import { connect as connectTls } from "node:tls"
 import { assert, it } from "@effect/vitest"
 import { FakeIms, FakeImsServer, FakeKeyVaultServer } from "@effect-itwin/testing"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
-import { selfSigned } from "../src/internal/certificate.ts"
+import { selfSigned } from "../src/internal/serve/certificate.ts"
 
 const ims = (options?: FakeImsServer.Options) =>
   Effect.map(Layer.build(FakeImsServer.layer(options)), (context) => {

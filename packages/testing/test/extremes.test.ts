@@ -1,16 +1,24 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Environment } from "@effect-itwin/core"
 import { FakeIms, FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
-import { Clock, Effect } from "effect"
+import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { make, makeControls } from "../src/internal/controls.ts"
-import { makeScript } from "../src/internal/script.ts"
+import { makeScript } from "../src/internal/engine/script.ts"
 import { getMe, register, tokenFor } from "./contract.ts"
 
 /** More than a call can have arguments. */
 const many = 150_000
 
 const entry: Journal.Entry = {
+  number: 1,
+  method: "GET",
+  path: "/users/me",
+  query: {},
+  headers: {},
+  body: undefined,
+  fault: undefined,
+  explanation: undefined,
   at: 0,
   route: "GET /users/me",
   correlationId: "fake",
@@ -24,25 +32,52 @@ const entry: Journal.Entry = {
 }
 
 describe("a fake with a long history", () => {
-  it("shows its journal as a table, each column as wide as its widest cell", () => {
+  it("formats its journal as a table whose columns are as wide as their widest cell", () => {
     const entries = Array.from({ length: many }, () => entry)
     const lines = Journal.format([...entries, { ...entry, route: "GET /much/longer" }]).split("\n")
     assert.strictEqual(lines.length, many + 2)
     assert.strictEqual(lines[0]?.indexOf("status"), lines.at(-1)?.indexOf("200"))
   })
 
-  it.effect("knows how many requests it served at once", () =>
+  it.effect("returns how many requests it served at once after the journal dropped them", () =>
     Effect.gen(function* () {
-      const { tokenEndpoint, apiBaseUrl } = Environment.production
-      const fake = yield* make(undefined, { issuer: tokenEndpoint, apiBaseUrl, algorithm: "EdDSA", seed: "s" })
-      const { maxConcurrent } = makeControls(fake, Environment.production)
-      assert.strictEqual(yield* maxConcurrent, 0)
-      for (let i = 0; i < many; i++) fake.state.journal.push({ ...entry, concurrency: i === 7 ? 3 : 1 })
-      assert.strictEqual(yield* maxConcurrent, 3)
+      const fake = yield* FakeIms.FakeIms
+      assert.strictEqual(yield* fake.maxConcurrent, 0)
+      yield* fake.script("GET /users/me", Fault.times(Fault.delay("1 second"), 3))
+      const calls = yield* Effect.forkChild(Effect.replicateEffect(getMe(), 3, { concurrency: 3 }))
+      yield* fake.awaitRequest("GET /users/me", 3)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(calls)
+      yield* Effect.replicateEffect(getMe(), 3)
+      assert.deepStrictEqual(
+        (yield* fake.journal).map(({ concurrency, number }) => [number, concurrency]),
+        [[6, 1]]
+      )
+      assert.strictEqual(yield* fake.maxConcurrent, 3)
+    }).pipe(Effect.provide(FakeIms.layerTest({ journalLimit: 1 })))
+  )
+
+  it.effect("forgets tokens that have expired", () =>
+    Effect.gen(function* () {
+      const { origin } = new URL(Environment.production.tokenEndpoint)
+      const where = {
+        issuer: origin,
+        apiBaseUrl: Environment.production.apiBaseUrl,
+        algorithm: "EdDSA",
+        seed: "s"
+      } as const
+      const fake = yield* make({ tokenLife: "1 minute" }, where)
+      const controls = makeControls(fake, Environment.production)
+      yield* controls.registerApp({ name: "Busy" })
+      for (let i = 0; i < 2_500; i++) {
+        yield* controls.issueToken()
+        yield* TestClock.adjust("1 second")
+        assert.isAtMost(fake.ims.issued.size(), 1_000)
+      }
     })
   )
 
-  it.effect("takes a script of as many steps", () =>
+  it.effect("accepts a script of as many steps", () =>
     Effect.gen(function* () {
       const script = makeScript(yield* Clock.Clock)
       script.add(Array.from({ length: many }, () => Fault.once(Fault.hang)))
@@ -54,14 +89,14 @@ describe("a fake with a long history", () => {
 describe("a fake whose clock stands beyond the years of a Date", () => {
   const beyond = 9_000_000_000_000_000
 
-  it.effect("serves a user, and shows its journal", () =>
+  it.effect("serves a user and formats its journal", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(beyond)
       const { status, body } = yield* getMe(`Bearer ${yield* tokenFor(yield* register())}`)
       assert.strictEqual(status, 200)
       assert.strictEqual(body.user.createdDateTime, String(beyond))
       const fake = yield* FakeIms.FakeIms
-      assert.match(Journal.format(yield* fake.journal), /^9000000000000000 +GET \/users\/me +200/m)
+      assert.match(Journal.format(yield* fake.journal), /^2 +9000000000000000 +GET \/users\/me +200/m)
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 

@@ -14,7 +14,7 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
   /** An answer that is no success is a mistake of the test. */
   const did = (route: string, json?: unknown) =>
     Effect.flatMap(admin(route, json), ({ status, body }) =>
-      status < 300 ? Effect.succeed(body) : Effect.die(new FakeIms.FakeImsError(body))
+      status < 300 ? Effect.succeed(body) : Effect.die(new FakeIms.FakeError(body))
     )
   const journal: Effect.Effect<ReadonlyArray<Journal.Entry>> = did("GET /__admin/journal")
   const tokenRequests = Effect.map(journal, (entries) =>
@@ -42,7 +42,7 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
       ),
     clearScripts: did("DELETE /__admin/script"),
     verify: Effect.flatMap(admin("GET /__admin/verify"), ({ status, body }) =>
-      status === 200 ? Effect.void : Effect.fail(new FakeIms.FakeImsError(body))
+      status === 200 ? Effect.void : Effect.fail(new FakeIms.FakeError(body))
     ),
     journal,
     tokenRequests,
@@ -51,16 +51,20 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
       Effect.flatMap(tokenRequests, ({ length }) =>
         length === n
           ? Effect.void
-          : Effect.fail(new FakeIms.FakeImsError({ message: `Expected ${n} token requests, and there were ${length}` }))
+          : Effect.fail(new FakeIms.FakeError({ message: `Expected ${n} token requests, and there were ${length}` }))
       ),
     maxConcurrent: Effect.map(journal, (entries) => Math.max(0, ...entries.map((entry) => entry.concurrency))),
     reset: did("POST /__admin/reset"),
     revokeSecret: () => notThere,
+    issueToken: () => notThere,
     revokeToken: () => notThere,
     rotateKeys: notThere,
     createITwin: () => notThere,
     addRole: () => notThere,
     addMember: () => notThere,
+    removeMember: () => notThere,
+    droppedEntries: notThere,
+    countRequests: (route) => Effect.map(journal, (entries) => entries.filter((entry) => entry.route === route).length),
     addRoute: () => notThere,
     awaitRequest: () => notThere
   }

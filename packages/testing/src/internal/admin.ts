@@ -10,12 +10,12 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { FakeIms } from "../FakeIms.ts"
 import { Step } from "../Fault.ts"
-import type { AdjustableClock } from "./adjustableClock.ts"
+import type { AdjustableClock } from "./engine/clock.ts"
+import type { Method } from "./engine/router.ts"
 import { explain } from "./explain.ts"
-import type { Fake, Method } from "./fake.ts"
-import type { Params } from "./platformApi.ts"
+import type { Fake } from "./fakeIms.ts"
+import { type Application, credentialsOf } from "./ims/clients.ts"
 import { App, toRegistration } from "./settings.ts"
-import { type Application, credentialsOf } from "./state.ts"
 
 export interface Admin {
   readonly fake: Fake
@@ -27,6 +27,7 @@ export interface Admin {
   readonly onReset: Effect.Effect<void>
 }
 
+type Params = Readonly<Record<string, string | undefined>>
 type Request = HttpServerRequest.HttpServerRequest
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -81,7 +82,7 @@ const view = (app: Application) => {
     clientSecret: Redacted.value(clientSecret),
     clientEmail,
     scopes: [...app.scopes],
-    enabled: app.enabled
+    enabled: app.isEnabled
   }
 }
 
@@ -89,7 +90,7 @@ const done = { ok: true }
 
 /** Serves what begins with `/__admin`, and `/health`. */
 export const makeAdmin = Effect.fnUntraced(function* ({ fake, controls, clock, token, onReset }: Admin) {
-  const { state } = fake
+  const { engine, ims, platform } = fake
   const router = yield* HttpRouter.make
 
   const add = (
@@ -108,37 +109,32 @@ export const makeAdmin = Effect.fnUntraced(function* ({ fake, controls, clock, t
 
   const appOf = ({ clientId = "" }: Params) =>
     Effect.suspend(() => {
-      const app = state.apps.get(clientId)
+      const app = ims.apps.get(clientId)
       return app === undefined
         ? new Refusal({ status: 404, message: `The fake has no app ${clientId}` })
         : Effect.succeed(app)
     })
   const onApp = (f: (clientId: string) => Effect.Effect<void>) => (_request: Request, params: Params) =>
     Effect.flatMap(appOf(params), (app) => Effect.as(f(app.clientId), done))
-  const apps = Effect.sync(() => [...state.apps.values()].map(view))
+  const apps = Effect.sync(() => [...ims.apps.values()].map(view))
   const time = Effect.sync(() => ({ now: clock.currentTimeMillisUnsafe(), offset: clock.offset() }))
 
   yield* add("POST", "/reset", () =>
-    Effect.suspend(() => {
-      const tokens = [...state.revoked, ...state.issued.keys()]
-      clock.reset()
-      return controls.reset.pipe(
-        Effect.andThen(onReset),
-        // The apps may have the same ids again; the tokens of before stay forgotten.
-        Effect.andThen(Effect.sync(() => tokens.forEach((jti) => void state.revoked.add(jti)))),
-        Effect.andThen(Effect.map(apps, (apps) => ({ apps })))
-      )
-    })
+    Effect.sync(clock.reset).pipe(
+      Effect.andThen(controls.reset),
+      Effect.andThen(onReset),
+      Effect.andThen(Effect.map(apps, (apps) => ({ apps })))
+    )
   )
 
   yield* add("POST", "/script", (request) =>
     Effect.flatMap(bodyOf(request, ScriptBody), ({ route, steps }) =>
-      fake.script(route) === undefined
-        ? new Refusal({
+      engine.routes().includes(route)
+        ? Effect.as(controls.script(route, ...steps), done)
+        : new Refusal({
             status: 404,
-            message: `The fake has no route ${route}; it has ${fake.routes().join(", ")}`
+            message: `The fake has no route ${JSON.stringify(route)}. Its routes: ${engine.routes().join(", ")}.`
           })
-        : Effect.as(controls.script(route, ...steps), done)
     )
   )
   yield* add("DELETE", "/script", () => Effect.as(controls.clearScripts, done))
@@ -166,7 +162,7 @@ export const makeAdmin = Effect.fnUntraced(function* ({ fake, controls, clock, t
     "/apps",
     (request) =>
       Effect.flatMap(bodyOf(request, App), (app) =>
-        app.clientId !== undefined && state.apps.has(app.clientId)
+        app.clientId !== undefined && ims.apps.has(app.clientId)
           ? new Refusal({ status: 409, message: `The fake has an app ${app.clientId} already` })
           : controls.registerApp(toRegistration(app)).pipe(
               Effect.mapError((error) => new Refusal({ status: 400, message: explain(error) })),
@@ -188,7 +184,7 @@ export const makeAdmin = Effect.fnUntraced(function* ({ fake, controls, clock, t
   yield* add("POST", "/apps/:clientId/revoke-tokens", onApp(controls.revokeAllTokens))
   yield* add("DELETE", "/apps/:clientId", onApp(controls.deleteApp))
   yield* add("GET", "/itwins", () =>
-    Effect.sync(() => [...state.iTwins.values()].map(({ id, displayName }) => ({ id, displayName })))
+    Effect.sync(() => [...platform.iTwins.values()].map(({ id, displayName }) => ({ id, displayName })))
   )
 
   yield* router.add("GET", "/health", HttpServerResponse.jsonUnsafe({ status: "ok" }))

@@ -7,6 +7,7 @@ import * as Schema from "effect/Schema"
 import * as FakeIms from "../FakeIms.ts"
 import * as Fault from "../Fault.ts"
 import { explain } from "./explain.ts"
+import { findSyntaxProblem } from "./serve/jsonSyntax.ts"
 
 const Seconds = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
@@ -47,7 +48,9 @@ const ITwin = Schema.Struct({
 
 const Profile = Schema.Struct({
   invalidClientStatus: Schema.optionalKey(Schema.Literals([400, 401])),
+  basicChallenge: Schema.optionalKey(Schema.Boolean),
   clientSecretBasic: Schema.optionalKey(Schema.Boolean),
+  basicEncoding: Schema.optionalKey(Schema.Literals(["form", "raw", "either"])),
   scopeClaim: Schema.optionalKey(Schema.Literals(["array", "string"])),
   scopeInResponse: Schema.optionalKey(Schema.Boolean),
   refusedScopes: Schema.optionalKey(Schema.Array(Schema.String)),
@@ -99,8 +102,17 @@ const decode = Schema.decodeUnknownEffect(Schema.toCodecJson(Schema.fromJsonStri
 /** The settings can't be used; the message says where and why. */
 export class SettingsError extends Data.TaggedError("SettingsError")<{ readonly message: string }> {}
 
-export const parse = (json: string): Effect.Effect<Settings, SettingsError> =>
-  Effect.mapError(decode(json), (error) => new SettingsError({ message: explain(error) }))
+export const parse = (text: string): Effect.Effect<Settings, SettingsError> =>
+  Effect.suspend(() => {
+    // Some editors put a byte order mark in front of the text.
+    const json = text.replace(/^\uFEFF/, "")
+    const problem = findSyntaxProblem(json)
+    return problem === undefined
+      ? Effect.mapError(decode(json), (error) => new SettingsError({ message: explain(error) }))
+      : new SettingsError({
+          message: `line ${problem.line}, column ${problem.column}: This is not JSON. Expected ${problem.expected}.`
+        })
+  })
 
 export const toRegistration = (app: typeof App.Type): FakeIms.Registration => ({
   name: app.name,
@@ -149,7 +161,7 @@ export const setUp = Effect.fnUntraced(function* (fake: FakeIms.FakeIms["Service
       .script(route, ...steps)
       .pipe(
         Effect.catchDefect((defect) =>
-          defect instanceof FakeIms.FakeImsError
+          defect instanceof RangeError
             ? new SettingsError({ message: `script[${JSON.stringify(route)}]: ${defect.message}` })
             : Effect.die(defect)
         )

@@ -347,10 +347,14 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     },
     peek: (key) => {
       const entry = tokens.get(key)
-      const at = now()
-      if (entry === undefined || look(entry, at) !== "fresh") return undefined
-      tokens.use(entry)
-      return entry.token
+      if (entry === undefined) return undefined
+      const wall = clock.currentTimeMillisUnsafe()
+      const isKnown = wall < entry.freshUntil && wall >= entry.freshFrom
+      if (isKnown || look(entry, { wall, monotonic: monotonic() }) === "fresh") {
+        hit(entry)
+        return entry.token
+      }
+      return undefined
     },
     isReady: (key) =>
       Effect.suspend(() => {

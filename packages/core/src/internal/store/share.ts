@@ -180,10 +180,9 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
           }
           case "Held": {
             const paused = yield* pausedBy(row, got.value, got.left)
-            if (paused === undefined || paused.left <= 0) {
-              yield* unusable
-              return yield* lead(alone, row, claim.owner, attempt)
-            }
+            if (paused === undefined) yield* unusable
+            // The sealed end of a setback can come a moment before the store's.
+            if (paused === undefined || paused.left <= 0) return yield* lead(alone, row, claim.owner, attempt)
             attempt.pause(paused)
             // Fails, or waits for the end of a short wait that IMS asked for.
             yield* attempt.mayContinue

@@ -1,0 +1,83 @@
+// Keeps what a fake received, as a ring: the newest entries, and counts of all.
+import * as Effect from "effect/Effect"
+import type * as Entries from "../../Journal.ts"
+
+/** An entry while its request is served. */
+export type Writing = { -readonly [K in keyof Entries.Entry]: Entries.Entry[K] }
+
+/** The route of a request that no route serves. */
+export const noRoute = "none"
+
+interface Waiter {
+  readonly route: string
+  readonly n: number
+  readonly resume: (entry: Effect.Effect<Entries.Entry>) => void
+}
+
+export interface Journal {
+  /** Adds the entry, numbers it, and resumes those who wait for it. */
+  readonly add: (entry: Omit<Writing, "number">) => Writing
+  /** Copies of the entries that are kept, oldest first. */
+  readonly entries: () => ReadonlyArray<Entries.Entry>
+  /** How many requests the route received, dropped ones included. */
+  readonly count: (route: string) => number
+  /** How many entries are kept no more. */
+  readonly dropped: () => number
+  /** Returns the n-th request (from 1) to the route as soon as it arrives; a defect if its entry was dropped. */
+  readonly arrival: (route: string, n: number) => Effect.Effect<Entries.Entry>
+  /** How many wait for a request. */
+  readonly waiting: () => number
+  readonly clear: () => void
+}
+
+export const makeJournal = (limit: number): Journal => {
+  let total = 0
+  let kept: Array<Writing> = []
+  const counts = new Map<string, number>()
+  const waiting = new Set<Waiter>()
+
+  /** The n-th entry of the route, if it is kept. */
+  const find = (route: string, n: number): Writing | undefined => {
+    const same = kept.filter((entry) => entry.route === route)
+    return same[n - 1 - ((counts.get(route) ?? 0) - same.length)]
+  }
+
+  return {
+    add: (unnumbered) => {
+      const entry: Writing = { ...unnumbered, number: ++total }
+      kept.push(entry)
+      if (kept.length > limit) kept.shift()
+      const n = (counts.get(entry.route) ?? 0) + 1
+      counts.set(entry.route, n)
+      for (const waiter of waiting) {
+        if (waiter.route !== entry.route || waiter.n !== n) continue
+        waiting.delete(waiter)
+        waiter.resume(Effect.succeed(entry))
+      }
+      return entry
+    },
+    entries: () => kept.map((entry) => ({ ...entry })),
+    count: (route) => counts.get(route) ?? 0,
+    dropped: () => total - kept.length,
+    arrival: (route, n) =>
+      Effect.callback((resume) => {
+        if (n <= (counts.get(route) ?? 0)) {
+          const entry = find(route, n)
+          return resume(
+            entry === undefined
+              ? Effect.die(new RangeError(`Request ${n} to ${route} is no longer in the journal. Raise journalLimit.`))
+              : Effect.succeed(entry)
+          )
+        }
+        const waiter = { route, n, resume }
+        waiting.add(waiter)
+        return Effect.sync(() => waiting.delete(waiter))
+      }),
+    waiting: () => waiting.size,
+    clear: () => {
+      total = 0
+      kept = []
+      counts.clear()
+    }
+  }
+}

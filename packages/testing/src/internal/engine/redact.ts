@@ -1,0 +1,73 @@
+// Decides what of a request the journal shows. Names are shown; of values only those that are known to be harmless.
+
+const redacted = "<redacted>"
+
+/** Parameters of forms and queries of OAuth 2.0 and OpenID Connect whose values are not secret. */
+const harmless = new Set([
+  "grant_type",
+  "client_id",
+  "scope",
+  "redirect_uri",
+  "response_type",
+  "response_mode",
+  "code_challenge_method",
+  "client_assertion_type",
+  "token_type_hint",
+  "prompt",
+  "resource",
+  "audience",
+  "api-version"
+])
+
+const hiddenHeaders = /^(?:authorization|proxy-authorization|cookie|set-cookie)$|secret|token|api-?key|password/
+
+/** Their values differ in each run, so that two journals could not be compared. */
+const traceHeaders = /^(?:traceparent|tracestate|b3|x-b3-.*)$/
+
+/** JSON Web Tokens, and the made-up secrets of the fakes. */
+const secretText = /eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)*|fake-secret-[^\s"'<>&,;]*/g
+
+/** Returns the text without the secrets in it: those of a known shape, and the given ones. */
+export const redactText = (text: string, secrets: Iterable<string>): string => {
+  let shown = text
+  // The longest first, because one can be the beginning of another.
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) {
+    if (secret !== "") shown = shown.replaceAll(secret, redacted)
+  }
+  return shown.replaceAll(secretText, redacted)
+}
+
+/** Shows the values of harmless parameters only, as far as there is no secret in them. */
+export const redactForm = (
+  form: Iterable<readonly [string, string]>,
+  redact: (text: string) => string
+): Record<string, string> =>
+  Object.fromEntries(Array.from(form, ([name, value]) => [redact(name), harmless.has(name) ? redact(value) : redacted]))
+
+const credentialName =
+  /secret|token|password|credential|assertion|signature|^(?:code|state|nonce|sig|key|api-?key)$|code_/i
+
+/** Shows the values of a query, but not those of credentials: APIs take parameters of any name. */
+export const redactQuery = (
+  query: Iterable<readonly [string, string]>,
+  redact: (text: string) => string
+): Record<string, string> =>
+  Object.fromEntries(
+    Array.from(query, ([name, value]) => [
+      redact(name),
+      harmless.has(name) || !credentialName.test(name) ? redact(value) : redacted
+    ])
+  )
+
+export const redactHeaders = (
+  headers: Readonly<Record<string, string | undefined>>,
+  redact: (text: string) => string
+): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(headers).map(([name, value = ""]) => {
+      if (traceHeaders.test(name)) return [name, "<trace>"]
+      if (!hiddenHeaders.test(name)) return [name, redact(value)]
+      const scheme = /^(Basic|Bearer) /i.exec(value)?.[1]
+      return [name, name === "authorization" && scheme !== undefined ? `${scheme} ${redacted}` : redacted]
+    })
+  )

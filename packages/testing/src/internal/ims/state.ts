@@ -1,0 +1,56 @@
+// What the fake IMS knows. Endpoints read and change it; the controls show it to the test.
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import type { Profile } from "../../Profile.ts"
+import type { Entropy } from "../engine/entropy.ts"
+import { type Algorithm, makeKey, type SigningKey } from "../engine/jwt.ts"
+import { redactText } from "../engine/redact.ts"
+import type { Path } from "../engine/router.ts"
+import type { Application } from "./clients.ts"
+import { type IssuedTokens, makeIssuedTokens } from "./issuedTokens.ts"
+
+export interface Ims {
+  readonly clock: Clock.Clock
+  readonly entropy: Entropy
+  readonly issuer: string
+  /** Where the token endpoint is served, in addition to `/connect/token`. */
+  readonly tokenPath: Path
+  readonly profile: Profile
+  readonly algorithm: Algorithm
+  /** Newest first: the first one signs, all are published. */
+  readonly keys: Array<SigningKey>
+  /** By client id. */
+  readonly apps: Map<string, Application>
+  readonly issued: IssuedTokens
+  /** Returns the text without secrets and tokens. */
+  readonly redact: (text: string) => string
+}
+
+/** The secret as it is, in JSON and in a URL. */
+const formsOf = (secret: string) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]
+
+export const makeIms = (
+  options: Pick<Ims, "clock" | "entropy" | "issuer" | "tokenPath" | "profile" | "algorithm">
+): Ims => {
+  const apps: Ims["apps"] = new Map()
+  return {
+    ...options,
+    keys: [makeKey(options.algorithm, options.entropy)],
+    apps,
+    issued: makeIssuedTokens(options.clock),
+    redact: (text) => {
+      // All secrets of the fake begin so. Other texts are not compared with each secret of each app.
+      const secrets = text.includes("fake-secret-")
+        ? [...apps.values()].flatMap((app) => app.secrets.flatMap(({ value }) => formsOf(value)))
+        : []
+      return redactText(text, secrets)
+    }
+  }
+}
+
+/** The time of the fake's clock, in epoch milliseconds. */
+export const now = ({ clock }: Pick<Ims, "clock">): number => clock.currentTimeMillisUnsafe()
+
+/** The duration in whole seconds: tokens have no shorter unit. */
+export const wholeSeconds = (input: Duration.Input): number =>
+  Math.floor(Duration.toSeconds(Duration.fromInputUnsafe(input)))

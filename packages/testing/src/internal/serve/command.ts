@@ -1,0 +1,199 @@
+// The command `fake-ims`: its options, and what it runs.
+import { readFile } from "node:fs/promises"
+import type { ConfigError } from "effect/Config"
+import * as Config from "effect/Config"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as CliError from "effect/cli/CliError"
+import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
+import * as GlobalFlag from "effect/cli/GlobalFlag"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpServerError from "effect/http/HttpServerError"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stdio from "effect/Stdio"
+import { FakeIms } from "../../FakeIms.ts"
+import * as FakeImsServer from "../../FakeImsServer.ts"
+import { FakeKeyVault } from "../../FakeKeyVault.ts"
+import * as FakeKeyVaultServer from "../../FakeKeyVaultServer.ts"
+import { startedRsaKey } from "../engine/rsaKey.ts"
+import { parse, type Settings, type SettingsError, setUp } from "../settings.ts"
+import { banner, clearReadyFile, factsOf, vaultFacts, writeReadyFile } from "./facts.ts"
+import { whyNotPublicUrl } from "./hosts.ts"
+import { RequestLog } from "./requestLog.ts"
+
+const portOf = (name: string, description: string) =>
+  Flag.Int(name).pipe(
+    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
+    Flag.withDescription(description),
+    Flag.withDefault(0)
+  )
+
+const flags = {
+  host: Flag.String("host").pipe(
+    Flag.withDescription("Address to listen on; by default 127.0.0.1 and ::1, so that localhost reaches it too"),
+    Flag.optional
+  ),
+  port: portOf("port", "Port to listen on; 0, the default, takes a free one"),
+  publicUrl: Flag.String("public-url").pipe(
+    Flag.withMetavar("url"),
+    Flag.withDescription("URL by which others reach it: its issuer and all its URLs are made from it"),
+    Flag.optional
+  ),
+  config: Flag.String("config").pipe(
+    Flag.withMetavar("file.json"),
+    Flag.withDescription("Apps, iTwins, script and more"),
+    Flag.optional
+  ),
+  readyFile: Flag.String("ready-file").pipe(
+    Flag.withMetavar("file.json"),
+    Flag.withDescription("Writes URLs and apps to this file as soon as it is ready, and removes it at the end"),
+    Flag.optional
+  ),
+  seed: Flag.String("seed").pipe(Flag.withDescription("Makes the same ids and secrets each time"), Flag.optional),
+  tokenLife: Flag.Int("token-life").pipe(
+    Flag.withMetavar("seconds"),
+    Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+    Flag.withDescription("Life of the tokens; 3600 by default"),
+    Flag.optional
+  ),
+  tlsCert: Flag.String("tls-cert").pipe(
+    Flag.withMetavar("file.pem"),
+    Flag.withDescription("Serves https with this certificate"),
+    Flag.optional
+  ),
+  tlsKey: Flag.String("tls-key").pipe(
+    Flag.withMetavar("file.pem"),
+    Flag.withDescription("The certificate's private key"),
+    Flag.optional
+  ),
+  vault: Flag.Boolean("vault").pipe(
+    Flag.withDescription("Serves a fake Azure Key Vault too: on loopback, by https"),
+    Flag.withDefault(false)
+  ),
+  vaultPort: portOf("vault-port", "Port of the vault; 0, the default, takes a free one"),
+  allowRemote: Flag.Boolean("allow-remote").pipe(
+    Flag.withDescription("Allows a --host or --public-url that other machines can reach"),
+    Flag.withDefault(false)
+  ),
+  adminToken: Flag.Redacted("admin-token").pipe(
+    Flag.withDescription("Bearer token that /__admin requires; better set as FAKE_IMS_ADMIN_TOKEN"),
+    Flag.optional
+  )
+}
+
+type Options = Command.Command.Config.Infer<typeof flags>
+
+const stop = (userMessage: string) => new CliError.UserError({ cause: userMessage, userMessage })
+
+/** Why a file can't be read or written. Node's message repeats the path. */
+const reasonOf = (cause: unknown): string => {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "unknown"
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: "there is no such file or folder",
+    EACCES: "this user lacks the permission",
+    EISDIR: "it is a folder"
+  }
+  return reasons[code] ?? `the system refuses it (${code})`
+}
+
+const readText = (flag: string, path: string) =>
+  Effect.tryPromise({
+    try: () => readFile(path, "utf8"),
+    catch: (cause) => stop(`${flag} ${path} can't be read: ${reasonOf(cause)}.`)
+  })
+
+/** Says which file the settings came from. */
+const inFile = (path: Option.Option<string>) =>
+  Effect.mapError((error: SettingsError) =>
+    stop(`${Option.getOrElse(path, () => "The settings")} can't be used:\n${error.message}`)
+  )
+
+const readSettings = Effect.fnUntraced(function* (path: Option.Option<string>) {
+  if (Option.isNone(path)) return {} satisfies Settings
+  return yield* parse(yield* readText("--config", path.value)).pipe(inFile(path))
+})
+
+const readTls = Effect.fnUntraced(function* (cert: Option.Option<string>, key: Option.Option<string>) {
+  if (Option.isNone(cert) && Option.isNone(key)) return undefined
+  if (Option.isNone(cert) || Option.isNone(key)) return yield* stop("--tls-cert and --tls-key belong together.")
+  return { cert: yield* readText("--tls-cert", cert.value), key: yield* readText("--tls-key", key.value) }
+})
+
+const readToken = Effect.fnUntraced(function* (flag: Option.Option<Redacted.Redacted>) {
+  const variable = Config.option(Config.Redacted("FAKE_IMS_ADMIN_TOKEN")).pipe(
+    Effect.mapError((error: ConfigError) => stop(error.message))
+  )
+  const token = Option.getOrUndefined(Option.isSome(flag) ? flag : yield* variable)
+  return token !== undefined && Redacted.value(token).trim() === ""
+    ? yield* stop("The admin token is empty. Set another one, or none.")
+    : token
+})
+
+const started = <A>(layer: Layer.Layer<A, HttpServerError.ServeError>) =>
+  Effect.mapError(Layer.build(layer), ({ cause }) =>
+    stop(cause instanceof Error ? cause.message : "The server can't start.")
+  )
+
+const serve = Effect.fnUntraced(function* (options: Options) {
+  const publicUrl = Option.getOrUndefined(options.publicUrl)
+  const wrongUrl = publicUrl === undefined ? undefined : whyNotPublicUrl(publicUrl)
+  if (wrongUrl !== undefined) return yield* stop(`--public-url: ${wrongUrl}`)
+  const readyFile = Option.getOrUndefined(options.readyFile)
+  if (readyFile !== undefined) yield* clearReadyFile(readyFile)
+  const settings = yield* readSettings(options.config)
+  const tls = yield* readTls(options.tlsCert, options.tlsKey)
+  const seed = Option.getOrUndefined(options.seed) ?? settings.seed
+  const tokenLife = Option.getOrUndefined(options.tokenLife) ?? settings.tokenLife
+
+  const vault = options.vault
+    ? yield* started(FakeKeyVaultServer.layer({ port: options.vaultPort, tls, seed }))
+    : undefined
+  if (settings.algorithm !== "EdDSA") yield* Effect.promise(startedRsaKey)
+  let complete = settings
+  const ims = yield* started(
+    FakeImsServer.layer({
+      host: Option.getOrUndefined(options.host),
+      port: options.port,
+      allowRemote: options.allowRemote,
+      publicUrl,
+      tls,
+      seed,
+      tokenLife: tokenLife === undefined ? undefined : Duration.seconds(tokenLife),
+      algorithm: settings.algorithm,
+      profile: settings.profile,
+      admin: {
+        token: yield* readToken(options.adminToken),
+        onReset: (fake) => Effect.suspend(() => Effect.orDie(setUp(fake, complete)))
+      }
+    })
+  )
+
+  const fake = Context.get(ims, FakeIms)
+  complete = yield* setUp(fake, settings).pipe(inFile(options.config))
+  const facts = factsOf(
+    fake,
+    complete,
+    vault && vaultFacts(Context.get(vault, FakeKeyVault), Context.get(vault, FakeKeyVaultServer.Endpoint))
+  )
+  if (readyFile !== undefined) {
+    yield* Effect.mapError(writeReadyFile(readyFile, facts), (cause) =>
+      stop(`--ready-file ${readyFile} can't be written: ${reasonOf(cause)}.`)
+    )
+  }
+  const { stdoutIsTerminal } = yield* Stdio.Stdio
+  yield* Console.log((yield* stdoutIsTerminal) ? banner(facts) : JSON.stringify(facts))
+  return yield* Effect.never
+})
+
+/** Requests are logged when a level is asked for; without `--log-level` only warnings and errors of the fake are. */
+const withRequestLog = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+  Effect.flatMap(GlobalFlag.LogLevel, (level) => Effect.provideService(effect, RequestLog, Option.isSome(level)))
+
+export const command = Command.make("fake-ims", flags, (options) =>
+  serve(options).pipe(Effect.scoped, withRequestLog)
+).pipe(Command.withDescription("A fake IMS and a fake iTwin Platform for tests, on this machine"))

@@ -1,0 +1,95 @@
+// What `fake-ims` says when it is ready: JSON for programs, lines to paste for a person, a file for those who wait.
+import { rename, rm, writeFile } from "node:fs/promises"
+import * as Effect from "effect/Effect"
+import * as Redacted from "effect/Redacted"
+import type * as Scope from "effect/Scope"
+import type { FakeIms } from "../../FakeIms.ts"
+import type { FakeKeyVault } from "../../FakeKeyVault.ts"
+import type { Endpoint } from "../../FakeKeyVaultServer.ts"
+import type { Settings } from "../settings.ts"
+
+/** What a program needs to use the fake vault. */
+export interface VaultFacts {
+  readonly url: string
+  readonly tenantId: string
+  readonly clientId: string
+  readonly clientSecret: string
+  /** The certificate to trust, as PEM. */
+  readonly certificate: string | undefined
+}
+
+export interface Facts {
+  readonly ready: true
+  readonly url: string
+  readonly tokenEndpoint: string
+  readonly apiBaseUrl: string
+  readonly apps: ReadonlyArray<{
+    readonly name: string
+    readonly clientId: string | undefined
+    readonly clientSecret: string | undefined
+  }>
+  /** Only with `--vault`. */
+  readonly vault?: VaultFacts
+}
+
+export const vaultFacts = (vault: FakeKeyVault["Service"], endpoint: Endpoint["Service"]): VaultFacts => ({
+  url: endpoint.url,
+  tenantId: vault.tenantId,
+  clientId: vault.clientId,
+  clientSecret: Redacted.value(vault.clientSecret),
+  certificate: endpoint.certificate
+})
+
+export const factsOf = (fake: FakeIms["Service"], settings: Settings, vault: VaultFacts | undefined): Facts => ({
+  ready: true,
+  url: fake.environment.apiBaseUrl,
+  tokenEndpoint: fake.environment.tokenEndpoint,
+  apiBaseUrl: fake.environment.apiBaseUrl,
+  apps: (settings.apps ?? []).map(({ name, clientId, clientSecret }) => ({ name, clientId, clientSecret })),
+  ...(vault === undefined ? {} : { vault })
+})
+
+/** Writes a line that a shell takes as it is; in single quotes only a single quote is special. */
+const exported = (name: string, value = ""): string => `export ${name}='${value.replaceAll("'", "'\\''")}'`
+
+/** What a terminal shows: lines to paste into another terminal, so that a program there uses this fake. */
+export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps: [app, ...others], vault }: Facts): string =>
+  [
+    `fake-ims listens on ${url} (admin API: ${url}/__admin). Ctrl+C stops it.`,
+    "",
+    ...(app === undefined ? [] : [`# ${app.name}`]),
+    exported("ITWIN_TOKEN_ENDPOINT", tokenEndpoint),
+    exported("ITWIN_API_URL", apiBaseUrl),
+    ...(app === undefined
+      ? []
+      : [exported("ITWIN_CLIENT_ID", app.clientId), exported("ITWIN_CLIENT_SECRET", app.clientSecret)]),
+    ...others.flatMap(({ name, clientId, clientSecret }) => ["", `# ${name}`, `# ${clientId} ${clientSecret}`]),
+    ...(vault === undefined
+      ? []
+      : [
+          "",
+          `# Key Vault at ${vault.url}`,
+          exported("AZURE_TENANT_ID", vault.tenantId),
+          exported("AZURE_CLIENT_ID", vault.clientId),
+          exported("AZURE_CLIENT_SECRET", vault.clientSecret),
+          exported("AZURE_AUTHORITY_HOST", vault.url)
+        ])
+  ].join("\n")
+
+const remove = (path: string) => Effect.ignore(Effect.tryPromise(() => rm(path, { force: true })))
+
+/** Removes the file that an earlier process may have left, so that nobody takes it for this one's. */
+export const clearReadyFile = remove
+
+/** Writes the file, so that who waits for it never sees a part of it, and removes it when the scope is closed. */
+export const writeReadyFile = (path: string, facts: Facts): Effect.Effect<void, unknown, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.tryPromise({
+      try: () => {
+        const unfinished = `${path}.${process.pid}`
+        return writeFile(unfinished, `${JSON.stringify(facts)}\n`).then(() => rename(unfinished, path))
+      },
+      catch: (cause) => cause
+    }),
+    () => remove(path)
+  )

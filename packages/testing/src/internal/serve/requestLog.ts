@@ -1,0 +1,42 @@
+// Logs each request in one line: for the command, whose user sees nothing else of the fake.
+import type { IncomingMessage, ServerResponse } from "node:http"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { Observed, type Seen } from "../engine/observed.ts"
+
+/** Whether requests are logged: those of the fake at the level Info, those to its own endpoints at Debug. */
+export const RequestLog = Context.Reference<boolean>("@effect-itwin/testing/serve/RequestLog", {
+  defaultValue: () => false
+})
+
+const longest = 200
+
+/** The path alone: a query may hold what no log should. */
+const pathOf = ({ url = "" }: IncomingMessage): string => {
+  const path = url.split("?")[0] ?? ""
+  return path.length > longest ? `${path.slice(0, longest)}…` : path
+}
+
+const isOwn = (path: string): boolean => path === "/health" || /^\/__admin(?:\/|$)/.test(path)
+
+/** Logs the request when its exchange ends: answered, broken, or left by the client. */
+export const logged =
+  (request: IncomingMessage, response: ServerResponse) =>
+  <E>(exchange: Effect.Effect<void, E>): Effect.Effect<void, E> =>
+    Effect.flatMap(RequestLog, (enabled) => {
+      if (!enabled) return exchange
+      const started = Clock.Clock.defaultValue().currentTimeMillisUnsafe()
+      const observed: { entry: Seen | undefined } = { entry: undefined }
+      const line = Effect.suspend(() => {
+        const path = pathOf(request)
+        const took = Clock.Clock.defaultValue().currentTimeMillisUnsafe() - started
+        const { clientId, fault, outcome } = observed.entry ?? {}
+        const what = outcome === "fault" ? `fault: ${fault}` : outcome
+        const status = response.headersSent ? response.statusCode : "-"
+        const parts = [request.method, path, status, what ?? "-", clientId ?? "-", `${took} ms`]
+        const write = isOwn(path) ? Effect.logDebug : Effect.logInfo
+        return write(parts.join(" "))
+      })
+      return Effect.ensuring(Effect.provideService(exchange, Observed, observed), line)
+    })

@@ -1,0 +1,102 @@
+/**
+ * Runs clients in Python, which were not written for this package, against the fakes: azure-keyvault-secrets against
+ * `FakeKeyVaultServer`, and authlib against the command `fake-ims`. Exits with 1 if a client fails.
+ *
+ * The clients come from Debian. Those that are missing are installed with apt. A client that can't be installed is a
+ * failure.
+ */
+import { spawn } from "node:child_process"
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath } from "node:url"
+import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
+import { Effect, Redacted } from "effect"
+import { started } from "../bin.ts"
+
+/** Not the first one in PATH: that may be another one, which Debian's packages are not for. */
+const python = "/usr/bin/python3"
+
+const debianPackages = ["python3-azure", "python3-authlib", "python3-requests"]
+
+/** Runs a program to its end. Returns whether it succeeded. */
+const run = (
+  command: string,
+  args: ReadonlyArray<string>,
+  env?: Record<string, string>,
+  errors: "inherit" | "ignore" = "inherit"
+): Effect.Effect<boolean> =>
+  Effect.callback((resume) => {
+    const child = spawn(command, args, {
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "inherit", errors],
+      timeout: 240_000
+    })
+    child.on("error", (error) => {
+      console.error(`${command} can't be run: ${error.message}`)
+      resume(Effect.succeed(false))
+    })
+    child.on("close", (code) => resume(Effect.succeed(code === 0)))
+    return Effect.sync(() => child.kill())
+  })
+
+const isInstalled = run(
+  python,
+  ["-c", "import azure.identity, azure.keyvault.secrets, authlib.integrations.requests_client"],
+  {},
+  "ignore"
+)
+
+const apt = (...args: ReadonlyArray<string>): Effect.Effect<boolean> => {
+  const command = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", ...args]
+  const [first = "env", ...rest] = process.getuid?.() === 0 ? command : ["sudo", ...command]
+  return run(first, rest)
+}
+
+const install = Effect.gen(function* () {
+  if (yield* isInstalled) return true
+  console.log(`Installing ${debianPackages.join(", ")} with apt ...`)
+  yield* apt("update", "-qq")
+  yield* apt("install", "-y", "-qq", "--no-install-recommends", ...debianPackages)
+  if (yield* isInstalled) return true
+  console.error(`The clients could not be installed. Install ${debianPackages.join(", ")} on a Debian machine.`)
+  return false
+})
+
+const script = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+
+const keyVault = Effect.gen(function* () {
+  const vault = yield* FakeKeyVault.FakeKeyVault
+  const { url, certificate = "" } = yield* FakeKeyVaultServer.Endpoint
+  const directory = yield* Effect.acquireRelease(
+    Effect.sync(() => mkdtempSync(join(tmpdir(), "foreign-clients-"))),
+    (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
+  )
+  const file = join(directory, "certificate.pem")
+  writeFileSync(file, certificate)
+  const passed = yield* run(python, [script("azure_keyvault.py"), url, file, vault.tenantId, vault.clientId], {
+    FAKE_CLIENT_SECRET: Redacted.value(vault.clientSecret)
+  })
+  const journal = yield* vault.journal
+  const routes = new Set(journal.map(({ route }) => route))
+  console.log(`The vault served ${journal.length} requests to ${routes.size} routes.`)
+  if (routes.has("none")) console.error("The client sent requests that the fake has no route for.")
+  if (/fake-secret-|eyJ/.test(JSON.stringify(journal))) console.error("The journal shows a secret.")
+  return passed && !routes.has("none") && !/fake-secret-|eyJ/.test(JSON.stringify(journal))
+}).pipe(Effect.provide(FakeKeyVaultServer.layer()), Effect.scoped)
+
+const ims = Effect.gen(function* () {
+  const { facts } = yield* started()
+  const [app] = facts.apps
+  return yield* run(python, [script("authlib_ims.py"), facts.url, app?.clientId ?? ""], {
+    FAKE_CLIENT_SECRET: app?.clientSecret ?? ""
+  })
+}).pipe(Effect.scoped)
+
+const program = Effect.gen(function* () {
+  if (!(yield* install)) return false
+  const results = [yield* keyVault, yield* ims]
+  return results.every((passed) => passed)
+})
+
+if (!(await Effect.runPromise(program))) process.exitCode = 1
