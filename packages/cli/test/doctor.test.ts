@@ -83,7 +83,7 @@ describe("itwin-auth doctor", () => {
           last === undefined ? [] : [last]
         )
         assert.include(`${last?.message} ${last?.advice}`, advice)
-        assert.include(stderr, `itwin-auth: The step "${step}" failed.`)
+        assert.include(stderr, `itwin-auth: The step "${step}" failed: `)
         assert.strictEqual(code, expected)
         assert.notInclude(text + stderr, "fake-secret")
       })
@@ -128,11 +128,24 @@ describe("itwin-auth doctor", () => {
         Effect.gen(function* () {
           const rejected = yield* listOf(app, [])
           assert.deepStrictEqual(rejected.steps.slice(-2), ["credentials", "scopes"])
+          assert.include(rejected.last?.advice, "name one that is listed there with --scope")
           yield* fake.script("POST /connect/token", Fault.once(Fault.fields({ scope: "users:read" })))
           const less = yield* listOf(app, ["--scope", "users:read", "--scope", "itwins:read"])
           assert.strictEqual(less.last?.message, "IMS did not grant itwins:read")
         }),
       ["users:read", "itwins:read"]
+    )
+  )
+
+  it.effect("names --scope when the API rejects the scope of the token", () =>
+    withApp(
+      (app) =>
+        Effect.gen(function* () {
+          const { last } = yield* listOf(app, ["--scope", "itwins:read"])
+          assert.strictEqual(last?.step, "API")
+          assert.include(last?.advice, "name it with --scope. The token has")
+        }),
+      ["itwins:read"]
     )
   )
 

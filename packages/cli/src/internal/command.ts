@@ -35,7 +35,7 @@ const commands = root.pipe(
       Command.withDescription("Prints an access token"),
       Command.withExamples([
         {
-          command: 'curl -H @<(itwin-auth token --format header) "https://api.bentley.com/users/me"',
+          command: 'itwin-auth token --format header | curl -H @- "https://api.bentley.com/users/me"',
           description: "Call an API; the token is in no argument"
         }
       ])

@@ -1,5 +1,5 @@
 // Where effect/cli prints: help that was asked for goes to stdout, a wrong invocation to stderr only, so that
-// `curl -H @<(itwin-auth token --format header)` never sends a help text.
+// `itwin-auth token --format header | curl -H @- …` never sends a help text.
 import type * as CliError from "effect/cli/CliError"
 import * as CliOutput from "effect/cli/CliOutput"
 import * as Effect from "effect/Effect"

@@ -57,21 +57,29 @@ const describeConfig = (message: string): string => {
   return lines.length === 0 ? text : lines.join("; ")
 }
 
+/** The library's advice, and the same for the command line. */
+const advice: ReadonlyArray<readonly [library: string, command: string]> = [
+  ["RetryPolicy sets", "--timeout sets"],
+  ["or request a scope that is listed there", "or name one that is listed there with --scope"],
+  ["name it in the option `scopes` of ITwin.layerWith", "name it with --scope"]
+]
+
 const describeHttp = ({ reason }: HttpClientError.HttpClientError): string => {
   const said = reason.message
   return reason._tag === "TransportError"
-    ? `The API is unreachable, or did not complete its response. Check the network path to it: firewall, proxy, DNS. (${said})`
-    : `The request to the API failed. (${said})`
+    ? `The API is unreachable, or did not complete its response. Check the network path to it: firewall, proxy, DNS. (${said}) See docs/errors.md#httpclienterror`
+    : `The request to the API failed. (${said}) See docs/errors.md#httpclienterror`
 }
 
 export const describe = (failure: Failure): string => {
   switch (failure._tag) {
     case "ConfigError":
-      return `The environment variables are invalid. ${describeConfig(failure.message)}.`
+      return `The environment variables are invalid. ${describeConfig(failure.message)}. See docs/errors.md#configerror`
     case "HttpClientError":
       return describeHttp(failure)
     case "TokenError":
-      return failure.message.replace("RetryPolicy sets", "--timeout sets")
+    case "ITwinApiError":
+      return advice.reduce((message, [library, command]) => message.replace(library, command), failure.message)
     default:
       return failure.message
   }

@@ -103,7 +103,7 @@ export const makeWalk = Effect.fnUntraced(function* (isJson: boolean) {
         }
         const failed = lines.find(({ isProblem }) => isProblem)
         if (failed !== undefined && !(yield* stdoutIsTerminal)) {
-          yield* say(`itwin-auth: The step "${failed.step}" failed. ${failed.message}`)
+          yield* say(`itwin-auth: The step "${failed.step}" failed: ${failed.message}`)
         }
         return yield* exit
       })
