@@ -1,7 +1,11 @@
 import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
-const vault = ["packages/provider-azure-keyvault/test/**/*.test.ts", "packages/testing/test/FakeKeyVault*.test.ts"]
+const vault = [
+  "packages/provider-azure-keyvault/test/**/*.test.ts",
+  "packages/testing/test/FakeKeyVault*.test.ts",
+  "packages/cli/test/vault.test.ts"
+]
 
 // `unit` runs in virtual time without a socket; `integration` opens sockets on 127.0.0.1 and starts child processes;
 // `vault` is either, with the Azure SDK; `docs` runs the tests that READMEs and guides show

@@ -10,7 +10,7 @@ const versionOf = (name: string): string => {
   return `\`${name}\` ${version}`
 }
 
-const peers = ["effect", "@itwin/service-authorization", "openid-client"]
+const peers = ["effect", "@itwin/service-authorization", "openid-client", "oauth2-mock-server"]
 
 const page = (rows: ReadonlyArray<ReadonlyArray<string>>, runs: number): string => `# Performance
 
@@ -34,10 +34,15 @@ ${markdownTable(rows)}
   by …" it is that client over Effect's \`HttpClient\`. **Limit** is what the bench requires; a row without one is for
   information.
 - A **cached get** is \`TokenCache.get\` with a token in memory. The comparison is the same loop over \`Effect.sync\`.
+- A **cached getAccessToken** is that of \`ServiceAuthorizationClient\`, with a token in memory. Each call is awaited.
 - A **warm token request** goes to a server on 127.0.0.1, over a connection that is open. The comparison sends the same
   form by Effect's \`HttpClient\` and decodes the JSON, without limits, retries and checks.
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time
   and none is in memory.
+- **Start to first token** is the time from the start of a process to its first token. Both servers make an RSA key.
+- **Process start to the token** is the time from the start of a process until it has printed a token. \`itwin-auth\` is
+  the published file, and Node has kept its compiled code from an earlier run. The scripts print a token and do nothing
+  else.
 - What a **bundle** for browsers weighs has limits in \`scripts/sizes.ts\`, which CI checks.
 `
 

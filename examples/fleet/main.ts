@@ -5,21 +5,12 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { Console, Effect } from "effect"
 import { peak, requestsIn, simulate, troubles } from "./simulation.ts"
+import { table } from "./table.ts"
 
 const hour = 3600
 const minute = 60
 const hours = 24
 const every = 60
-
-const table = (rows: ReadonlyArray<ReadonlyArray<string | number>>) => {
-  const texts = rows.map((row) =>
-    row.map((cell) => (typeof cell === "number" ? cell.toLocaleString("en", { maximumFractionDigits: 0 }) : cell))
-  )
-  const widths = texts[0]?.map((_, column) => Math.max(...texts.map((row) => row[column]?.length ?? 0))) ?? []
-  const line = (row: ReadonlyArray<string>) => `| ${row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join(" | ")} |`
-  const [head = [], ...body] = texts
-  return Console.log([line(head), line(widths.map((width) => "-".repeat(width))), ...body.map(line), ""].join("\n"))
-}
 
 const main = Effect.gen(function* () {
   const replicas = Number(process.argv[2] ?? 1000)
@@ -41,23 +32,27 @@ const main = Effect.gen(function* () {
       ])
     }
   }
-  yield* table([
-    ["replicas ask", "jitter", "calls", "requests/h", "peak/s at start", "peak/s afterwards", "failed calls"],
-    ...rows
-  ])
+  yield* Console.log(
+    table([
+      ["replicas ask", "jitter", "calls", "requests/h", "peak/s at start", "peak/s afterwards", "failed calls"],
+      ...rows
+    ])
+  )
 
   const figures = yield* simulate({ ...fleet, phase: "own", troubles })
-  yield* table([
-    ["what happens", "requests in it", "peak/s in it", "peak/s in the 5 min after", "failed calls"],
-    ...troubles.map(({ kind, from, seconds }, index) => [
-      `${kind} for ${seconds / minute} min from ${Math.floor(from / hour)}:${String((from % hour) / minute).padStart(2, "0")}`,
-      requestsIn(figures, from, seconds),
-      Math.max(...figures.perSecond.subarray(from, from + seconds)),
-      Math.max(...figures.perSecond.subarray(from + seconds, from + seconds + 5 * minute)),
-      figures.failed[index] ?? 0
-    ]),
-    ["nothing", "", "", "", figures.failed.at(-1) ?? 0]
-  ])
+  yield* Console.log(
+    table([
+      ["what happens", "requests in it", "peak/s in it", "peak/s in the 5 min after", "failed calls"],
+      ...troubles.map(({ kind, from, seconds }, index) => [
+        `${kind} for ${seconds / minute} min from ${Math.floor(from / hour)}:${String((from % hour) / minute).padStart(2, "0")}`,
+        requestsIn(figures, from, seconds),
+        Math.max(...figures.perSecond.subarray(from, from + seconds)),
+        Math.max(...figures.perSecond.subarray(from + seconds, from + seconds + 5 * minute)),
+        figures.failed[index] ?? 0
+      ]),
+      ["nothing", "", "", "", figures.failed.at(-1) ?? 0]
+    ])
+  )
 })
 
 if (import.meta.main) NodeRuntime.runMain(main)

@@ -5,18 +5,19 @@
  * IMS is simulated here in a few lines, without the fake of `@effect-itwin/testing`: 24 hours of 1,000 replicas are
  * 34,000 tokens, whose signatures are not needed.
  */
-import { ClientCredentials, Environment, SecretProvider, TokenCache } from "@effect-itwin/core"
-import { Clock, Effect, Exit, type Fiber, Logger, Random, Redacted, type Scope } from "effect"
+import { ClientCredentials, Environment, SecretProvider, TokenCache, TokenStore } from "@effect-itwin/core"
+import { Clock, Context, Effect, Exit, type Fiber, Logger, Random, Redacted, type Scope } from "effect"
 import { HttpClient, type HttpClientRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 
 /** A failure, its start and its length, in seconds. */
 export interface Trouble {
   /**
-   * `down`: status 503 at once; `silent`: no response; `revoked`: IMS rejects the secret, and a new one is stored at
-   * the end.
+   * `down`: status 503 at once; `silent`: no response; `limited`: status 429, and IMS asks to wait a minute; `revoked`:
+   * IMS rejects the secret, and a new one is stored at the end; `rejected`: an API rejects every token; `store down`:
+   * each step of the store fails; `store silent`: no step ends.
    */
-  readonly kind: "down" | "silent" | "revoked"
+  readonly kind: "down" | "silent" | "limited" | "revoked" | "rejected" | "store down" | "store silent"
   readonly from: number
   readonly seconds: number
 }
@@ -31,6 +32,10 @@ export interface Options {
   /** `TokenCache.Options.jitter`. */
   readonly jitter?: number | undefined
   readonly troubles?: ReadonlyArray<Trouble> | undefined
+  /** Whether the replicas share a token store, in memory here. */
+  readonly store?: boolean | undefined
+  /** `TokenCache.Options.soft`, as a part of the life; the default if not given. */
+  readonly soft?: number | undefined
 }
 
 export interface Figures {
@@ -45,6 +50,8 @@ export interface Figures {
   readonly requests: number
   /** The number of requests in each second. */
   readonly perSecond: Uint32Array
+  /** The number of steps of the store in each second. */
+  readonly steps: Uint32Array
 }
 
 /**
@@ -64,19 +71,42 @@ const longestPause = 72
 
 const secretOf = (version: number) => `fake-secret-${version}+/=`
 
+const currentTrouble = (troubles: ReadonlyArray<Trouble>, at: number) =>
+  troubles.find(({ from, seconds }) => at >= from && at < from + seconds)
+
 /** The current response of IMS; `undefined` is no response. */
-const answer = (troubles: ReadonlyArray<Trouble>, at: number, secret: string | null) => {
-  const current = troubles.find(({ from, seconds }) => at >= from && at < from + seconds)
+const answer = (troubles: ReadonlyArray<Trouble>, at: number, secret: string | null, token: string) => {
+  const current = currentTrouble(troubles, at)
+  if (current?.kind === "limited") return HttpServerResponse.empty({ status: 429, headers: { "retry-after": "60" } })
   if (current?.kind === "silent") return undefined
   if (current?.kind === "down") return HttpServerResponse.empty({ status: 503 })
   const version = troubles.filter(({ kind, from }) => kind === "revoked" && at >= from).length
   return secret === secretOf(version)
-    ? HttpServerResponse.jsonUnsafe({ access_token: "fake.token", token_type: "Bearer", expires_in: life })
+    ? HttpServerResponse.jsonUnsafe({ access_token: token, token_type: "Bearer", expires_in: life })
     : HttpServerResponse.jsonUnsafe({ error: "invalid_client" }, { status: 401 })
 }
 
 const formOf = ({ body }: HttpClientRequest.HttpClientRequest) =>
   new URLSearchParams(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "")
+
+const storeError = new TokenStore.TokenStoreError({
+  store: "memory",
+  kind: "unavailable",
+  detail: "the connection was refused."
+})
+
+/** A store in memory that counts its steps, and that fails when a trouble says so. */
+const makeStore = (before: Effect.Effect<void, TokenStore.TokenStoreError>) =>
+  Effect.map(
+    TokenStore.makeMemory,
+    (memory): TokenStore.Service => ({
+      ...memory,
+      claim: (row, claim) => Effect.andThen(before, memory.claim(row, claim)),
+      publish: (row, publication) => Effect.andThen(before, memory.publish(row, publication)),
+      release: (row, owner, setback) => Effect.andThen(before, memory.release(row, owner, setback)),
+      drop: (row, version) => Effect.andThen(before, memory.drop(row, version))
+    })
+  )
 
 /** Runs the fleet. All replicas start in the first second. */
 export const simulate = Effect.fnUntraced(
@@ -85,6 +115,7 @@ export const simulate = Effect.fnUntraced(
     const clock = yield* Clock.Clock
     const seconds = () => Math.floor(clock.currentTimeMillisUnsafe() / 1000)
     const perSecond = new Uint32Array(hours * 3600 + 60)
+    const steps = new Uint32Array(hours * 3600 + 60)
     const failed = new Array<number>(troubles.length + 1).fill(0)
     let calls = 0
     let requests = 0
@@ -94,7 +125,7 @@ export const simulate = Effect.fnUntraced(
         const at = seconds()
         perSecond[at] = (perSecond[at] ?? 0) + 1
         requests++
-        const response = answer(troubles, at, formOf(request).get("client_secret"))
+        const response = answer(troubles, at, formOf(request).get("client_secret"), `fake.token.${requests}`)
         return response === undefined
           ? Effect.never
           : Effect.succeed(HttpServerResponse.toClientResponse(response, { request }))
@@ -110,7 +141,25 @@ export const simulate = Effect.fnUntraced(
         })
       })
     }
-    const caches = yield* Effect.replicateEffect(TokenCache.make({ jitter: options.jitter }), replicas).pipe(
+    const service = yield* makeStore(
+      Effect.suspend(() => {
+        const at = seconds()
+        steps[at] = (steps[at] ?? 0) + 1
+        const kind = currentTrouble(troubles, at)?.kind
+        if (kind === "store silent") return Effect.never
+        return kind === "store down" ? Effect.fail(storeError) : Effect.void
+      })
+    )
+    const soft = options.soft === undefined ? undefined : ({ ofLife: options.soft, atMost: "1 hour" } as const)
+    const replica = Effect.suspend(() =>
+      TokenCache.make({ jitter: options.jitter, soft }).pipe(
+        // Each replica has its own view of the store, as in its own process.
+        Effect.provide(
+          options.store === true ? Context.make(TokenStore.TokenStore, TokenStore.make(service)) : Context.empty()
+        )
+      )
+    )
+    const caches = yield* Effect.replicateEffect(replica, replicas).pipe(
       Effect.provideService(HttpClient.HttpClient, client),
       Effect.provideService(SecretProvider.SecretProvider, provider),
       Effect.provideService(Environment.Environment, Environment.production),
@@ -143,13 +192,18 @@ export const simulate = Effect.fnUntraced(
       settleAll()
       for (const cache of now) {
         calls++
-        waiting.push({ at, fiber: yield* Effect.forkChild(cache.get(), { startImmediately: true }) })
+        const isRejected = currentTrouble(troubles, at)?.kind === "rejected"
+        // `get` would return it from memory.
+        if (!isRejected && cache.peekUnsafe() !== undefined) continue
+        const get = cache.get()
+        const call = isRejected ? Effect.tap(get, (token) => cache.replace(token)) : get
+        waiting.push({ at, fiber: yield* Effect.forkChild(call, { startImmediately: true }) })
       }
       settleAll()
     }
     yield* TestClock.adjust("30 seconds")
     settleAll()
-    return { calls, failed, requests, perSecond }
+    return { calls, failed, requests, perSecond, steps }
   },
   Effect.scoped,
   Random.withSeed("fleet"),

@@ -1,12 +1,14 @@
 // A program that uses every package. scripts/check-packages.ts compiles it against the tarballs with each supported
 // TypeScript; nothing runs it.
-import { ITwin, ITwinHttpClient, type TokenError, Users } from "@effect-itwin/core"
+import { ITwin, ITwinHttpClient, ServiceAuthorizationClient, type TokenError, Users } from "@effect-itwin/core"
 import * as TokenCache from "@effect-itwin/core/TokenCache"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
+import { RedisTokenStore } from "@effect-itwin/store-redis"
 import { FakeIms, FakeImsServer, FakeKeyVault } from "@effect-itwin/testing"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
+import type { Redis } from "effect/persistence"
 
 export const App = ITwin.layerWith({ renewal: "inline" }).pipe(
   Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer])
@@ -18,6 +20,12 @@ export const Vault = KeyVaultSecretProvider.layer({
   credential: KeyVaultCredential.managedIdentity()
 })
 
+export const Fleet = ITwin.layer.pipe(
+  Layer.provide([RedisTokenStore.layerConfig(), EnvSecretProvider.layer, FetchHttpClient.layer])
+)
+export const OwnRedis: Layer.Layer<never, never, Redis.Redis> = RedisTokenStore.layer({ prefix: "app:" })
+export const StoreUrl: Layer.Layer<never> = RedisTokenStore.layerUrl({ url: "redis://127.0.0.1", idle: "5 seconds" })
+
 export const Test = ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))
 export const Server = FakeImsServer.layer({ port: 0 })
 export const FakeVault = FakeKeyVault.layerTest()
@@ -27,6 +35,9 @@ export const name = Users.me.pipe(
   Effect.catchReason("TokenError", "InvalidClient", (reason) => Effect.succeed(reason.message)),
   Effect.provide(App)
 )
+
+/** What iTwin.js asks for. */
+export const authorizationClient: { getAccessToken(): Promise<string> } = ServiceAuthorizationClient.fromLayer(App)
 
 export const isReady: Effect.Effect<boolean, never, TokenCache.TokenCache> = Effect.flatMap(
   TokenCache.TokenCache,

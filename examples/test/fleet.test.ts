@@ -1,6 +1,8 @@
-// The fleet of docs/life-of-a-token.md with fewer replicas.
+// The fleets of docs/life-of-a-token.md, with fewer replicas, and of docs/fleets.md.
+import { readFileSync } from "node:fs"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { tables } from "../fleet/shared.ts"
 import { type Options, peak, requestsIn, simulate, type Trouble, troubles } from "../fleet/simulation.ts"
 
 const minute = 60
@@ -67,6 +69,29 @@ describe("a fleet of replicas in 24 hours of virtual time", () => {
       const figures = yield* simulate({ ...fleet, hours: 2, troubles: [outage] })
       assert.isAbove(figures.failed[0] ?? 0, 0)
       assert.strictEqual(figures.failed[1], 0)
+    })
+  )
+})
+
+describe("a fleet that shares its tokens", () => {
+  it.live(
+    "makes as many requests as docs/fleets.md says; if not, replace the tables by what `node examples/fleet/shared.ts` prints",
+    () =>
+      Effect.gen(function* () {
+        const guide = readFileSync(new URL("../../docs/fleets.md", import.meta.url), "utf8")
+        const [, written] = /<!-- fleets -->\n\n([\s\S]*?)\n\n<!-- \/fleets -->/.exec(guide) ?? []
+        assert.strictEqual(written, yield* tables(100))
+      }),
+    180_000
+  )
+
+  it.live("fails no call when IMS is down for 29 minutes from any minute of a token's life", () =>
+    Effect.gen(function* () {
+      for (let start = 1; start <= 60; start += 4) {
+        const outage: Trouble = { kind: "down", from: start * minute, seconds: 29 * minute }
+        const figures = yield* simulate({ ...fleet, hours: 2, troubles: [outage], store: true })
+        assert.deepStrictEqual(figures.failed, [0, 0], `from minute ${start}`)
+      }
     })
   )
 })

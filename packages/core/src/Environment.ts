@@ -184,11 +184,12 @@ const Variables = Schema.Struct({
   ITWIN_API_URL: Schema.optionalKey(BaseUrl(false))
 }).check(
   Schema.makeFilter((variables) => {
-    if ((variables.ITWIN_TOKEN_ENDPOINT === undefined) !== (variables.ITWIN_API_URL === undefined)) {
-      return "Expected ITWIN_TOKEN_ENDPOINT and ITWIN_API_URL together: one of them is not set"
+    const missing = (["ITWIN_TOKEN_ENDPOINT", "ITWIN_API_URL"] as const).filter((name) => variables[name] === undefined)
+    if (missing.length === 1) {
+      return `Expected ITWIN_TOKEN_ENDPOINT and ITWIN_API_URL together: ${missing[0]} is not set`
     }
-    return variables.ITWIN_ENVIRONMENT !== undefined && variables.ITWIN_API_URL !== undefined
-      ? "Expected either ITWIN_ENVIRONMENT or ITWIN_TOKEN_ENDPOINT and ITWIN_API_URL, not both"
+    return variables.ITWIN_ENVIRONMENT !== undefined && missing.length === 0
+      ? "Expected either ITWIN_ENVIRONMENT, or ITWIN_TOKEN_ENDPOINT with ITWIN_API_URL, not both"
       : undefined
   })
 )

@@ -32,14 +32,15 @@ import * as DateTime from "effect/DateTime"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientResponse from "effect/http/HttpClientResponse"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
+import * as envelope from "./internal/http/envelope.ts"
 import { readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
-import { clientEmailOf, secretsOf } from "./internal/http/unauthenticated.ts"
+import { secretsOf, senderOf } from "./internal/http/unauthenticated.ts"
 import { formatDuration } from "./internal/shown/formatDuration.ts"
 import { makeServerText, type ServerText } from "./internal/shown/serverText.ts"
 
@@ -49,11 +50,7 @@ import { makeServerText, type ServerText } from "./internal/shown/serverText.ts"
  * @category models
  * @since 0.1.0
  */
-export const Detail = Schema.Struct({
-  code: Schema.optionalKey(Schema.String),
-  message: Schema.optionalKey(Schema.String),
-  target: Schema.optionalKey(Schema.NullOr(Schema.String))
-})
+export const Detail = envelope.Detail
 
 const fields = {
   /** The platform's code, for example `InsufficientPermissions`, if the response had one. */
@@ -63,14 +60,15 @@ const fields = {
   details: Schema.optional(Schema.Array(Detail))
 }
 
-type Fields = {
-  readonly code?: string | undefined
-  readonly detail?: string | undefined
-  readonly details?: ReadonlyArray<typeof Detail.Type> | undefined
+/** Who sent the request. Known if the response came from `ITwinHttpClient`. */
+const sender = {
+  /** The client's e-mail, to invite to an iTwin. */
+  clientEmail: Schema.optional(Schema.String),
+  /** The scopes of the token, separated by spaces. */
+  scopes: Schema.optional(Schema.String)
 }
 
-/** The client's e-mail, to invite to an iTwin. Known if the response came from `ITwinHttpClient`. */
-const clientEmail = Schema.optional(Schema.String)
+type Sender = { readonly clientEmail?: string | undefined; readonly scopes?: string | undefined }
 
 const maxDetails = 3
 
@@ -82,7 +80,7 @@ const said = (...parts: ReadonlyArray<string | null | undefined>): string =>
     .replace(/\.$/, "")
 
 /** Shows at most three details. */
-const describe = (what: string, { code, detail, details = [] }: Fields, advice: string): string => {
+const describe = (what: string, { code, detail, details = [] }: envelope.Fields, advice: string): string => {
   const all = details.map(({ code, message, target }) => said(target, message ?? code)).filter((text) => text !== "")
   const rest = all.length - maxDetails
   const parts = [said(code, detail), ...all.slice(0, maxDetails), rest > 0 ? `and ${rest} more` : ""]
@@ -90,10 +88,44 @@ const describe = (what: string, { code, detail, details = [] }: Fields, advice: 
   return `${what}${text === "" ? "" : ` (${text})`}. ${advice}`.trimEnd()
 }
 
+/** Returns whether the response says so in a code or in a text. */
+const says = ({ code = "", detail = "", details = [] }: envelope.Fields, pattern: RegExp): boolean =>
+  [code, detail, ...details.flatMap(({ code = "", message = "" }) => [code, message])].some((text) =>
+    pattern.test(text)
+  )
+
+const lackingScope = /\bscopes?\b|insufficient_?scope/i
+
+const nameOf = ({ clientEmail }: Sender): string => clientEmail ?? "the app's e-mail"
+
+/** A call needs a scope of the token and a role of the app, and the platform has one code for both. */
+const scopeAdvice = ({ scopes }: Sender): string =>
+  `Add the scope that the operation needs under My Apps, and name it in the option \`scopes\` of ITwin.layerWith.${
+    scopes === undefined ? "" : ` The token has "${scopes}".`
+  }`
+
+const correctAdvice = ({ details = [] }: envelope.Fields): string =>
+  details.length > 0 ? "Correct these fields." : "Compare it with the documentation of the API."
+
 const waitAdvice = (retryAfter: Duration.Duration | undefined): string =>
   retryAfter === undefined
     ? "Retry the call with increasing pauses."
     : `The API asked to wait ${formatDuration(retryAfter)}. Retry the call then.`
+
+/**
+ * Says that the request is malformed, for example a parameter of its URL: 400.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class BadRequest extends Schema.Error<BadRequest>("@effect-itwin/core/ITwinApiError/BadRequest")({
+  _tag: Schema.tag("BadRequest"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe("The API rejected the request as malformed", this, correctAdvice(this))
+  }
+}
 
 /**
  * Says that the token is missing, has expired, was revoked, or belongs to an app that the API does not know: 401.
@@ -103,19 +135,32 @@ const waitAdvice = (retryAfter: Duration.Duration | undefined): string =>
  */
 export class Unauthorized extends Schema.Error<Unauthorized>("@effect-itwin/core/ITwinApiError/Unauthorized")({
   _tag: Schema.tag("Unauthorized"),
-  ...fields
+  ...fields,
+  ...sender
 }) {
   override get message(): string {
-    return describe(
-      "The API rejected the token",
-      this,
-      "Check that the token and the API belong to the same environment."
-    )
+    const sameEnvironment = "the token and the API belong to the same environment"
+    if (says(this, /UnknownClient/i)) {
+      const app = this.clientEmail === undefined ? "" : ` of ${this.clientEmail}`
+      const advice = `Check under My Apps that the app is registered and enabled, and that ${sameEnvironment}.`
+      return describe(`The API does not know the app${app}`, this, advice)
+    }
+    if (says(this, /HeaderNotFound/i)) {
+      const advice = "Check the proxies in front of the API: one of them removes the header Authorization."
+      return describe("The request arrived at the API without a token", this, advice)
+    }
+    if (says(this, /audience/i)) {
+      const advice = `${scopeAdvice(this)} Check that ${sameEnvironment}.`
+      return describe("The token is for another audience than this API", this, advice)
+    }
+    return says(this, lackingScope)
+      ? describe("The token lacks a scope", this, scopeAdvice(this))
+      : describe("The API rejected the token", this, `Check that ${sameEnvironment}.`)
   }
 }
 
 /**
- * Says that the token is valid, but the app has no role with the permission: 403.
+ * Says that the token is valid, but the app has no role with the permission, or the token lacks the scope: 403.
  *
  * @category reasons
  * @since 0.1.0
@@ -123,14 +168,17 @@ export class Unauthorized extends Schema.Error<Unauthorized>("@effect-itwin/core
 export class Forbidden extends Schema.Error<Forbidden>("@effect-itwin/core/ITwinApiError/Forbidden")({
   _tag: Schema.tag("Forbidden"),
   ...fields,
-  clientEmail
+  ...sender
 }) {
   override get message(): string {
-    const who = this.clientEmail ?? "the app's e-mail"
+    if (says(this, lackingScope)) {
+      const whose = this.clientEmail === undefined ? "The token" : `The token of ${this.clientEmail}`
+      return describe(`${whose} lacks a scope`, this, scopeAdvice(this))
+    }
     return describe(
       "The app lacks a permission",
       this,
-      `Invite ${who} to the iTwin with a role that has this permission.`
+      `Invite ${nameOf(this)} to the iTwin with a role that has this permission.`
     )
   }
 }
@@ -144,15 +192,52 @@ export class Forbidden extends Schema.Error<Forbidden>("@effect-itwin/core/ITwin
 export class NotFound extends Schema.Error<NotFound>("@effect-itwin/core/ITwinApiError/NotFound")({
   _tag: Schema.tag("NotFound"),
   ...fields,
-  clientEmail
+  ...sender
 }) {
   override get message(): string {
-    const who = this.clientEmail ?? "the app's e-mail"
-    return describe(
-      "The API did not find the resource",
-      this,
-      `Check the id, and that ${who} was invited to the iTwin.`
-    )
+    return says(this, /UserNotFound/i)
+      ? describe(
+          "The platform did not find the user",
+          this,
+          `If the app is new, wait: its identity ${this.clientEmail === undefined ? "" : `${this.clientEmail} `}takes ` +
+            "minutes to appear after the registration. Otherwise check the id."
+        )
+      : describe(
+          "The API did not find the resource",
+          this,
+          `Check the id, and that ${nameOf(this)} was invited to the iTwin.`
+        )
+  }
+}
+
+/**
+ * Says that the request contradicts the current state of the resource, for example because that exists already: 409.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class Conflict extends Schema.Error<Conflict>("@effect-itwin/core/ITwinApiError/Conflict")({
+  _tag: Schema.tag("Conflict"),
+  ...fields
+}) {
+  override get message(): string {
+    const advice = "Check whether the resource exists already, or was changed by another request."
+    return describe("The request conflicts with the state of the resource", this, advice)
+  }
+}
+
+/**
+ * Says that the body of the request is larger than the API accepts: 413.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class ContentTooLarge extends Schema.Error<ContentTooLarge>("@effect-itwin/core/ITwinApiError/ContentTooLarge")({
+  _tag: Schema.tag("ContentTooLarge"),
+  ...fields
+}) {
+  override get message(): string {
+    return describe("The body of the request is too large for the API", this, "Send less in one request.")
   }
 }
 
@@ -167,8 +252,7 @@ export class Unprocessable extends Schema.Error<Unprocessable>("@effect-itwin/co
   ...fields
 }) {
   override get message(): string {
-    const advice = this.details?.length ? "Correct these fields." : "Compare it with the documentation of the API."
-    return describe("The API rejected the content of the request", this, advice)
+    return describe("The API rejected the content of the request", this, correctAdvice(this))
   }
 }
 
@@ -226,9 +310,12 @@ export class Unexpected extends Schema.Error<Unexpected>("@effect-itwin/core/ITw
  * @since 0.1.0
  */
 export const ITwinApiErrorReason = Schema.Union([
+  BadRequest,
   Unauthorized,
   Forbidden,
   NotFound,
+  Conflict,
+  ContentTooLarge,
   Unprocessable,
   RateLimited,
   Unavailable,
@@ -296,62 +383,21 @@ export class ITwinApiError extends Schema.Error<ITwinApiError>("@effect-itwin/co
  */
 export const isITwinApiError: (value: unknown) => value is ITwinApiError = Schema.is(ITwinApiError)
 
-// The APIs return {"error":{"code","message","details"}}; their gateway returns {"statusCode","message"}.
-const Envelope = Schema.Struct({
-  error: Schema.Struct({
-    code: Schema.optionalKey(Schema.String),
-    message: Schema.optionalKey(Schema.String),
-    details: Schema.optionalKey(Schema.NullOr(Schema.Array(Detail)))
-  })
-})
-const GatewayEnvelope = Schema.Struct({ message: Schema.String })
-
-const decodeEnvelope = Schema.decodeUnknownResult(Schema.fromJsonString(Schema.Union([Envelope, GatewayEnvelope])))
-
 const serverTextOf = (response: HttpClientResponse.HttpClientResponse): ServerText =>
   makeServerText(secretsOf(response))
 
-/** Puts the text under the key; leaves out the key if there is no text to show. */
-const shownAs = <K extends string>(
-  key: K,
-  text: string | null | undefined,
-  show: (text: string) => string | undefined
-) => {
-  const shown = text === null || text === undefined ? undefined : show(text)
-  return shown === undefined ? {} : { [key]: shown }
-}
-
-/** Returns what the envelope says, as far as it may be shown: a gateway may quote the token. */
-const fieldsOf = (body: string, serverText: ServerText): Fields => {
-  const envelope = decodeEnvelope(body)
-  if (Result.isFailure(envelope)) return {}
-  const { show, showCode } = serverText
-  if (!("error" in envelope.success)) return shownAs("detail", envelope.success.message, show)
-  const { code, message, details } = envelope.success.error
-  return {
-    ...shownAs("code", code, showCode),
-    ...shownAs("detail", message, show),
-    ...(details === undefined || details === null
-      ? {}
-      : {
-          details: details.slice(0, 20).map((detail) => ({
-            ...shownAs("code", detail.code, showCode),
-            ...shownAs("message", detail.message, show),
-            ...shownAs("target", detail.target, show)
-          }))
-        })
-  }
-}
-
 const reasonOf = (
   response: HttpClientResponse.HttpClientResponse,
-  fields: Fields,
+  fields: envelope.Fields,
   retryAfter: Duration.Duration | undefined
 ): ITwinApiErrorReason => {
   const { status } = response
-  if (status === 401) return new Unauthorized(fields)
-  if (status === 403) return new Forbidden({ ...fields, clientEmail: clientEmailOf(response) })
-  if (status === 404) return new NotFound({ ...fields, clientEmail: clientEmailOf(response) })
+  if (status === 400) return new BadRequest(fields)
+  if (status === 401) return new Unauthorized({ ...fields, ...senderOf(response) })
+  if (status === 403) return new Forbidden({ ...fields, ...senderOf(response) })
+  if (status === 404) return new NotFound({ ...fields, ...senderOf(response) })
+  if (status === 409) return new Conflict(fields)
+  if (status === 413) return new ContentTooLarge(fields)
   if (status === 422) return new Unprocessable(fields)
   if (status === 429) return new RateLimited({ ...fields, retryAfter })
   if (status >= 500) return new Unavailable({ ...fields, retryAfter })
@@ -391,8 +437,45 @@ export const fromResponse: (
 ) => Effect.Effect<never, ITwinApiError | HttpClientError.HttpClientError> = Effect.fnUntraced(function* (response) {
   const body = yield* bodyOf(response)
   const retryAfter = parseRetryAfter(response.headers, yield* DateTime.now)
-  return yield* make(response, reasonOf(response, fieldsOf(body, serverTextOf(response)), retryAfter))
+  return yield* make(response, reasonOf(response, envelope.fieldsOf(body, serverTextOf(response)), retryAfter))
 })
+
+const isOk = ({ status }: HttpClientResponse.HttpClientResponse): boolean => status >= 200 && status < 300
+
+/**
+ * Returns a client that fails with an `ITwinApiError` for any response other than a 2xx, for example for
+ * `HttpApiClient.makeWith`.
+ *
+ * **Example** (Handling a reason of a call)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, ITwinApiError, ITwinHttpClient } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("fails with the reason of the status", () =>
+ *   Effect.gen(function* () {
+ *     const api = ITwinApiError.filterStatusOk(yield* ITwinHttpClient.ITwinHttpClient)
+ *     const outcome = yield* api.get("/unknown").pipe(
+ *       Effect.as("found"),
+ *       Effect.catchReason("ITwinApiError", "NotFound", () => Effect.succeed("not found"))
+ *     )
+ *     assert.strictEqual(outcome, "not found")
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const filterStatusOk = <E, R>(
+  self: HttpClient.HttpClient.With<E, R>
+): HttpClient.HttpClient.With<E | ITwinApiError | HttpClientError.HttpClientError, R> =>
+  HttpClient.transformResponse(
+    self,
+    Effect.flatMap((response) => (isOk(response) ? Effect.succeed(response) : fromResponse(response)))
+  )
 
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
@@ -419,7 +502,7 @@ export const schemaBodyJson = <S extends Schema.Constraint>(schema: S) => {
   return (
     response: HttpClientResponse.HttpClientResponse
   ): Effect.Effect<S["Type"], ITwinApiError | HttpClientError.HttpClientError, S["DecodingServices"]> =>
-    response.status >= 200 && response.status < 300
+    isOk(response)
       ? Effect.flatMap(response.text, (body) =>
           Effect.mapError(decode(body), (error) =>
             make(response, new Unexpected({ detail: problemOf(error, serverTextOf(response)) }))

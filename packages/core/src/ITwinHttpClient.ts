@@ -12,6 +12,8 @@
  *   sent again (not a stream, not a raw body). Otherwise the 401 is returned at once, and the token is replaced in the
  *   background. A token younger than 30 s is not replaced, and none is replaced while a pause holds, for a 401 that a
  *   new token does not cure (`HeaderNotFound`, `UnknownClient`), and for a 401 of an origin that is not allowed.
+ * - With the option `retry`, a request is sent again after a 429, 502, 503, 504 or a failure of the transport, if its
+ *   method and its body allow that ({@link Retry}). A replay after a 401 does not count as an attempt.
  * - The API may be silent for 60 s (option `timeout`) before the response and within its body. After that the call, or
  *   reading the body, fails with a `TransportError`. A download that makes progress is never cut off, nor is an upload
  *   from a stream. An upload from memory counts as silence.
@@ -39,9 +41,7 @@
  * it.effect("returns the status of an API call", () =>
  *   Effect.gen(function* () {
  *     const api = yield* ITwinHttpClient.ITwinHttpClient
- *     const response = yield* api.get("/users/me", {
- *       headers: { accept: "application/vnd.bentley.itwin-platform.v1+json" }
- *     })
+ *     const response = yield* ITwinHttpClient.version(1)(api).get("/users/me")
  *     assert.strictEqual(response.status, 200)
  *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
  * )
@@ -60,15 +60,14 @@ import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schema from "effect/Schema"
-import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as Stream from "effect/Stream"
 import type { AccessToken } from "./AccessToken.ts"
-import { checkLimit } from "./internal/checkOption.ts"
+import { checkCount, checkLimit } from "./internal/checkOption.ts"
 import { withClientSpan } from "./internal/http/clientSpan.ts"
-import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
+import { decodeOrigin } from "./internal/http/credentialUrl.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
 import { followUp, isReplayable, maxRedirects, originOf } from "./internal/http/redirect.ts"
+import { makeRetry } from "./internal/http/retryApi.ts"
 import { examine } from "./internal/http/retryOn401.ts"
 import { withTimeLimit } from "./internal/http/timeLimit.ts"
 import * as unauthenticated from "./internal/http/unauthenticated.ts"
@@ -112,22 +111,28 @@ export interface Options {
    * `Duration.infinity` for no limit.
    */
   readonly timeout?: Duration.Input | undefined
+  /** Whether a request is sent again after a failure that may pass; not by default. `{}` takes all defaults. */
+  readonly retry?: Retry | undefined
 }
 
-const decodeOrigin = Schema.decodeSync(
-  Schema.String.check(
-    Schema.makeFilter((text) => {
-      const expected = checkCredentialUrl(text, false)
-      if (expected !== undefined) return `Expected ${expected}`
-      return new URL(text).pathname === "/" ? undefined : "Expected an origin, without a path"
-    })
-  ).pipe(
-    Schema.decodeTo(
-      Schema.String,
-      SchemaTransformation.transform({ decode: (text) => new URL(text).origin, encode: (text: string) => text })
-    )
-  )
-)
+/**
+ * Sets how often a request is sent again.
+ *
+ * Applies to GET, HEAD, PUT, DELETE and OPTIONS with a body that can be sent again, after a 429, 502, 503 or 504 and
+ * after a failure of the transport. Each attempt has its own time limit, and uses the token that the cache has then. A
+ * `TokenError` is not retried, nor is a failure within the body of a response.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Retry {
+  /** The number of attempts, including the first; 3 by default, at least 1. */
+  readonly attempts?: number | undefined
+  /** The pause before the second attempt; 200 ms by default. It doubles with each further attempt, jittered by 20 %. */
+  readonly baseDelay?: Duration.Input | undefined
+  /** The longest `Retry-After` to wait for; 10 s by default. With a longer one, the response is returned at once. */
+  readonly maxRetryAfter?: Duration.Input | undefined
+}
 
 const isAbsolute = (url: string): boolean => /^[A-Za-z][A-Za-z0-9+.-]*:/.test(url)
 
@@ -137,19 +142,6 @@ interface Prepared {
   readonly request: HttpClientRequest.HttpClientRequest
   readonly url: URL
 }
-
-/** Returns the response, also if the given client turned its status into a failure. */
-const answerOf = (exit: Exit.Exit<unauthenticated.Answer, Failure>): unauthenticated.Answer | undefined => {
-  if (Exit.isSuccess(exit)) return exit.value
-  const error = Option.getOrUndefined(Exit.findErrorOption(exit))
-  const response =
-    error?._tag === "HttpClientError" && error.reason._tag === "StatusCodeError" ? error.response : undefined
-  return response instanceof unauthenticated.Answer ? response : undefined
-}
-
-/** Cancels a body that is not read, and frees its connection. */
-const release = (answer: unauthenticated.Answer): Effect.Effect<void> =>
-  Effect.raceFirst(Effect.ignore(Stream.runDrain(answer.stream)), Effect.void)
 
 /** Counts the chunks of an upload as progress, so that it may take longer than the time limit. */
 const countChunks = (
@@ -179,6 +171,7 @@ export const make: (
     const { apiBaseUrl, tokenEndpoint } = cache.environment
     const allowed = [new URL(apiBaseUrl).origin, ...(options.origins ?? []).map((origin) => decodeOrigin(origin))]
     const timeout = checkLimit("ITwinHttpClient: timeout", options.timeout ?? "1 minute")
+    const withRetry = options.retry === undefined ? undefined : makeRetry(options.retry)
     const withLayerTransport = yield* pinTransport(given)
 
     const fail = (reason: TokenError.TokenErrorReason) =>
@@ -249,7 +242,7 @@ export const make: (
           const next = redirects < maxRedirects ? followUp(request, answer, allowed) : undefined
           return next === undefined
             ? Effect.succeed(answer)
-            : Effect.andThen(release(answer), follow(next, exchange, redirects + 1))
+            : Effect.andThen(unauthenticated.release(answer), follow(next, exchange, redirects + 1))
         })
       )
     }
@@ -263,7 +256,7 @@ export const make: (
         (traced) => Effect.updateContext(follow(traced, exchange), withLayerTransport),
         failDefect("Tracer")
       ).pipe(Effect.exit)
-      const answer = answerOf(exit)
+      const answer = unauthenticated.answerOf(exit)
       // The given client may have followed a redirect to another origin, whose 401 says nothing about the token.
       const isRefused = answer?.status === 401 && allowed.includes(originOf(URL.parse(answer.url) ?? url))
       if (!isRefused) return { exit, isCurable: false }
@@ -278,8 +271,8 @@ export const make: (
     const replaceInBackground = (token: AccessToken) =>
       Effect.forkDetach(cache.replace(token), { startImmediately: true })
 
-    const send = Effect.fnUntraced(function* (request: HttpClientRequest.HttpClientRequest) {
-      const prepared = yield* prepare(request)
+    /** Sends the request, and once more after a 401 if another token may help. */
+    const exchange = Effect.fnUntraced(function* (prepared: Prepared) {
       const token = yield* cache.get(options.scopes)
       const first = yield* attempt(prepared, token)
       if (!first.isCurable) return yield* first.exit
@@ -293,6 +286,11 @@ export const make: (
       if (second.isCurable) yield* replaceInBackground(another.value)
       return yield* second.exit
     })
+
+    const send = (request: HttpClientRequest.HttpClientRequest) =>
+      Effect.flatMap(prepare(request), (prepared) =>
+        withRetry === undefined ? exchange(prepared) : withRetry(prepared.request, exchange(prepared))
+      )
 
     return HttpClient.makeWith<never, never, Failure, never>((request) => Effect.flatMap(request, send), Effect.succeed)
   }
@@ -314,3 +312,67 @@ export const layerWith = (options: Options): Layer.Layer<ITwinHttpClient, never,
  * @since 0.1.0
  */
 export const layer: Layer.Layer<ITwinHttpClient, never, TokenCache | HttpClient.HttpClient> = layerWith({})
+
+/**
+ * Returns a client that asks for version `n` of an API: it sets the header `Accept` of each request to
+ * `application/vnd.bentley.itwin-platform.v<n>+json`.
+ *
+ * There is no default, because versions differ: Access Control and iModels are at 2, Users is at 1. A number that is not
+ * an integer of at least 1 throws a `RangeError`.
+ *
+ * **Example** (Calling version 1 of an API)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { ITwin, ITwinHttpClient } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer } from "effect"
+ *
+ * it.effect("calls version 1 of the Users API", () =>
+ *   Effect.gen(function* () {
+ *     const users = ITwinHttpClient.version(1)(yield* ITwinHttpClient.ITwinHttpClient)
+ *     assert.strictEqual((yield* users.get("/users/me")).status, 200)
+ *   }).pipe(Effect.provide(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest()))))
+ * )
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const version = (
+  n: number
+): (<E, R>(self: HttpClient.HttpClient.With<E, R>) => HttpClient.HttpClient.With<E, R>) => {
+  checkCount("ITwinHttpClient: version", n)
+  const accept = HttpClientRequest.setHeader("accept", `application/vnd.bentley.itwin-platform.v${n}+json`)
+  return (self) => HttpClient.mapRequest(self, accept)
+}
+
+/**
+ * Provides the client as the plain `HttpClient`, for generated clients that ask for that.
+ *
+ * The plain `HttpClient` fails with an `HttpClientError` only. A `TokenError` is the `cause` of its reason
+ * `EncodeError`, which no retry policy of Effect repeats. `TokenError.fromHttpClientError` returns it.
+ *
+ * **Gotchas**
+ *
+ * Provide this layer to the generated client only. A program that gives it to everything sends all its requests through
+ * this client, which refuses other origins.
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerHttpClient: Layer.Layer<HttpClient.HttpClient, never, ITwinHttpClient> = Layer.effect(
+  HttpClient.HttpClient,
+  Effect.map(ITwinHttpClient, (client) =>
+    HttpClient.makeWith<never, never, HttpClientError.HttpClientError, never>(
+      (request) =>
+        Effect.flatMap(request, (request) =>
+          Effect.catchTag(client.execute(request), "TokenError", (cause) => {
+            const reason = new HttpClientError.EncodeError({ request, cause, description: cause.message })
+            return Effect.fail(new HttpClientError.HttpClientError({ reason }))
+          })
+        ),
+      Effect.succeed
+    )
+  )
+)

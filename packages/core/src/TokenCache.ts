@@ -19,6 +19,8 @@
  *   error at once, with `nextAttemptIn`. If the server stated a short wait, they wait.
  * - The secret is read for each request, so a rotated secret is used. After `InvalidClient` it is read once more. While
  *   the backend is unreachable or throttles, the credentials read last are used for at most 24 h.
+ * - With a `TokenStore`, the replicas of an app share their tokens. The store is asked after the secret was read, and
+ *   only where a token would be requested from IMS. By default a token is then `due` at 50 % of its life, at most 30 min.
  * - All services are those with which the layer was built. Services that a caller of `get` provides (`HttpClient`,
  *   `Environment`, `ConfigProvider`) do not change where the secret is sent.
  *
@@ -64,6 +66,7 @@ import { pinTransport } from "./internal/http/pinTransport.ts"
 import { makeAcquireToken } from "./internal/life/acquireToken.ts"
 import * as phase from "./internal/life/phase.ts"
 import { makeTokenLife } from "./internal/life/tokenLife.ts"
+import { TokenStore } from "./internal/store/reference.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
 import * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
@@ -106,7 +109,10 @@ export class TokenCache extends Context.Service<
      * after a failure applies to `refresh` too, but for 10 s at most if no server stated it.
      */
     readonly refresh: (scopes?: Scopes.Scopes) => Effect.Effect<AccessToken, TokenError.TokenError>
-    /** Removes this token from memory, so that the next `get` requests one. A newer token of the same scopes stays. */
+    /**
+     * Removes this token from memory and from the `TokenStore`, so that the next `get` requests one. A newer token of
+     * the same scopes stays.
+     */
     readonly invalidate: (token: AccessToken) => Effect.Effect<void>
     /**
      * Returns a token other than `token`, which an API rejected: the newer cached one if there is one, otherwise a new
@@ -152,7 +158,10 @@ export interface Options {
   readonly name?: string | undefined
   /** The scopes of `get()` without arguments; `itwin-platform` by default. */
   readonly scopes?: Scopes.Scopes | undefined
-  /** When renewal begins: `{ ofLife: 0.25, atMost: "15 minutes" }` before expiry by default. */
+  /**
+   * When renewal begins: `{ ofLife: 0.25, atMost: "15 minutes" }` before expiry by default. With a `TokenStore`,
+   * `{ ofLife: 0.5, atMost: "30 minutes" }`: a fleet that shares its tokens can renew early, and outlasts longer outages.
+   */
   readonly soft?: Margin | undefined
   /** When callers wait for the new token: `{ ofLife: 0.1, atMost: "1 minute" }` before expiry by default. */
   readonly hard?: Margin | undefined
@@ -208,8 +217,9 @@ export const make: (
     } = options
     checkCount("TokenCache: maxKeys", maxKeys)
     checkOption("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
+    const store = yield* TokenStore
     const margins: phase.Margins = {
-      soft: marginOf("soft", options.soft ?? phase.defaults.soft),
+      soft: marginOf("soft", options.soft ?? (store === undefined ? phase.defaults.soft : phase.softWithStore)),
       hard: marginOf("hard", options.hard ?? phase.defaults.hard),
       jitter
     }
@@ -217,6 +227,8 @@ export const make: (
     const clock = yield* Clock.Clock
     const policy = yield* RetryPolicy
     const client = yield* HttpClient.HttpClient
+    const replayFailures = options.replayFailures ?? true
+    const sharing = store?.share({ clock, endpoint: environment.tokenEndpoint, replayFailures })
 
     const life = yield* makeTokenLife({
       name,
@@ -224,9 +236,10 @@ export const make: (
       policy,
       margins,
       maxKeys,
-      replayFailures: options.replayFailures ?? true,
+      replayFailures,
       renewal: options.renewal ?? "background",
       keyOf: (token) => token.requestedScopes,
+      onRejected: sharing?.reject,
       acquire: makeAcquireToken({
         provider: yield* SecretProvider,
         environment,
@@ -234,7 +247,8 @@ export const make: (
         lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
         now: () => phase.monotonicMillis(clock),
         client,
-        withOwnTransport: yield* pinTransport(client)
+        withOwnTransport: yield* pinTransport(client),
+        sharing
       })
     })
 
@@ -245,9 +259,16 @@ export const make: (
     return {
       environment,
       get: (scopes) => (scopes === undefined ? getDefault : Effect.suspend(() => life.get(scopes))),
-      refresh: (scopes = defaultScopes) => life.refresh(scopes),
+      refresh: (scopes = defaultScopes) => {
+        const refresh = life.refresh(scopes)
+        return sharing?.fromIms(refresh) ?? refresh
+      },
       replace: life.replace,
-      invalidate: (token) => Effect.sync(() => life.invalidate(token)),
+      invalidate: (token) =>
+        Effect.suspend(() => {
+          life.invalidate(token)
+          return sharing?.drop(token) ?? Effect.void
+        }),
       peekUnsafe: (scopes = defaultScopes) => life.peek(scopes),
       isReady: life.isReady(defaultScopes),
       status: Effect.sync(() =>

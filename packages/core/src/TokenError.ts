@@ -37,6 +37,8 @@
  * @since 0.1.0
  */
 import type * as Duration from "effect/Duration"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { defectFields, describeDefect } from "./internal/shown/defect.ts"
 import { formatDuration } from "./internal/shown/formatDuration.ts"
@@ -520,3 +522,13 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
  * @since 0.1.0
  */
 export const isTokenError: (value: unknown) => value is TokenError = Schema.is(TokenError)
+
+/**
+ * Returns the `TokenError` that an error of `ITwinHttpClient.layerHttpClient` contains. The plain `HttpClient` can't fail
+ * with it directly.
+ *
+ * @category conversions
+ * @since 0.1.0
+ */
+export const fromHttpClientError = ({ reason }: HttpClientError.HttpClientError): Option.Option<TokenError> =>
+  Option.filter(Option.some(reason.cause), isTokenError)

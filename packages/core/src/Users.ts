@@ -29,22 +29,11 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 import * as ITwinApiError from "./ITwinApiError.ts"
 import { ITwinHttpClient } from "./ITwinHttpClient.ts"
 import { capped } from "./internal/http/unauthenticated.ts"
+import { optionalField } from "./internal/optionalField.ts"
 import type { TokenError } from "./TokenError.ts"
 
-// The platform writes null for a missing value; here the field is absent.
-const optional = <S extends Schema.Constraint>(schema: S) =>
-  Schema.optionalKey(Schema.NullOr(schema)).pipe(
-    Schema.decodeTo(
-      Schema.optionalKey(Schema.toType(schema)),
-      SchemaTransformation.transformOptional<S["Type"], S["Type"] | null>({
-        decode: Option.filter((value): value is S["Type"] => value !== null),
-        encode: (value) => value
-      })
-    )
-  )
-
 // An unreadable date does not fail the decoding. Only the id is required.
-const optionalDate = optional(Schema.String).pipe(
+const optionalDate = optionalField(Schema.String).pipe(
   Schema.decodeTo(
     Schema.optionalKey(Schema.DateTimeUtc),
     SchemaTransformation.transformOptional<DateTime.Utc, string>({
@@ -63,16 +52,16 @@ const optionalDate = optional(Schema.String).pipe(
  */
 export class User extends Schema.Class<User>("@effect-itwin/core/Users/User")({
   id: Schema.String,
-  displayName: optional(Schema.String),
-  givenName: optional(Schema.String),
-  surname: optional(Schema.String),
-  email: optional(Schema.String),
-  alternateEmail: optional(Schema.String),
-  phone: optional(Schema.String),
-  organizationName: optional(Schema.String),
-  city: optional(Schema.String),
-  country: optional(Schema.String),
-  language: optional(Schema.String),
+  displayName: optionalField(Schema.String),
+  givenName: optionalField(Schema.String),
+  surname: optionalField(Schema.String),
+  email: optionalField(Schema.String),
+  alternateEmail: optionalField(Schema.String),
+  phone: optionalField(Schema.String),
+  organizationName: optionalField(Schema.String),
+  city: optionalField(Schema.String),
+  country: optionalField(Schema.String),
+  language: optionalField(Schema.String),
   createdDateTime: optionalDate
 }) {}
 

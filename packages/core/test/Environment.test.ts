@@ -93,8 +93,8 @@ describe("Environment", () => {
     it.effect.each([
       [{ ITWIN_ENVIRONMENT: "staging" }, "ITWIN_ENVIRONMENT"],
       [{ ITWIN_ENVIRONMENT: " " }, "ITWIN_ENVIRONMENT"],
-      [{ ITWIN_TOKEN_ENDPOINT: "https://a.example/t" }, "together"],
-      [{ ITWIN_API_URL: "https://a.example" }, "together"],
+      [{ ITWIN_TOKEN_ENDPOINT: "https://a.example/t" }, "together: ITWIN_API_URL is not set"],
+      [{ ITWIN_API_URL: "https://a.example" }, "together: ITWIN_TOKEN_ENDPOINT is not set"],
       [
         { ITWIN_ENVIRONMENT: "qa", ITWIN_TOKEN_ENDPOINT: "https://a.example/t", ITWIN_API_URL: "https://a.example" },
         "not both"

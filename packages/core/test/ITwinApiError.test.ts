@@ -1,6 +1,7 @@
+import { inspect } from "node:util"
 import { assert, describe, it } from "@effect/vitest"
 import { ITwin, ITwinApiError, ITwinHttpClient, SecretProvider } from "@effect-itwin/core"
-import { Duration, Effect, Layer, Schema } from "effect"
+import { Cause, Duration, Effect, Exit, Layer, Schema } from "effect"
 import { HttpClientRequest, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { credentials, json, scripted, tokenAnswer } from "./support.ts"
@@ -17,9 +18,12 @@ const errorOf = (status: number, body: unknown, headers: Readonly<Record<string,
 
 describe("ITwinApiError", () => {
   it.effect.each([
+    [400, false],
     [401, false],
     [403, false],
     [404, false],
+    [409, false],
+    [413, false],
     [418, false],
     [422, false],
     [429, true],
@@ -82,6 +86,114 @@ describe("ITwinApiError", () => {
           "phone: Problem 3; and 2 more). Correct these fields. (GET https://api.bentley.com/x, status 422) " +
           "See docs/errors.md#api-unprocessable"
       )
+    })
+  )
+
+  const email = "service-Ab12@apps.imsoidc.bentley.com"
+
+  it.effect.each<readonly [number, unknown, string, ReadonlyArray<string>]>([
+    [
+      400,
+      { error: { code: "InvalidHeaderValue", message: "x" } },
+      "BadRequest",
+      ["malformed", "documentation of the API"]
+    ],
+    [
+      400,
+      { error: { code: "InvalidRequest", message: "x", details: [{ code: "InvalidValue", target: "top" }] } },
+      "BadRequest",
+      ["malformed", "Correct these fields"]
+    ],
+    [
+      401,
+      {
+        error: {
+          code: "Unauthorized",
+          message: "Access denied due to invalid client.",
+          details: [{ code: "UnknownClient", message: "Client was not registered." }]
+        }
+      },
+      "Unauthorized",
+      [`does not know the app of ${email}`, "My Apps", "same environment"]
+    ],
+    [401, { error: { code: "HeaderNotFound", message: "x" } }, "Unauthorized", ["without a token", "prox"]],
+    [
+      401,
+      { error: { code: "Unauthorized", details: [{ code: "InvalidToken", message: "IDX10214: Audience failed." }] } },
+      "Unauthorized",
+      ["another audience", 'The token has "itwin-platform"', "same environment"]
+    ],
+    [
+      401,
+      { statusCode: 401, message: "The token does not have the required scopes." },
+      "Unauthorized",
+      ["lacks a scope", 'The token has "itwin-platform"']
+    ],
+    [401, { statusCode: 401, message: "Invalid JWT." }, "Unauthorized", ["The API rejected the token (Invalid JWT)"]],
+    [
+      403,
+      { error: { code: "InsufficientPermissions", message: "No administration_manage_roles." } },
+      "Forbidden",
+      ["administration_manage_roles", `Invite ${email} to the iTwin with a role that has this permission.`]
+    ],
+    [
+      403,
+      { error: { code: "InsufficientScope", message: "No." } },
+      "Forbidden",
+      [`The token of ${email} lacks a scope`, 'The token has "itwin-platform"', "My Apps"]
+    ],
+    [404, { error: { code: "UserNotFound", message: "No." } }, "NotFound", [email, "takes minutes to appear"]],
+    [404, { error: { code: "iTwinNotFound", message: "No." } }, "NotFound", [email, "was invited"]],
+    [409, { error: { code: "iTwinMemberAlreadyExists", message: "x" } }, "Conflict", ["exists already"]],
+    [413, "<html>", "ContentTooLarge", ["too large", "Send less"]]
+  ])("says what to do when the API returns %d with %j", ([status, body, tag, texts]) => {
+    const answer = typeof body === "string" ? () => new Response(body, { status }) : json(body, { status })
+    const script = scripted(tokenAnswer(), answer)
+    return Effect.gen(function* () {
+      const api = ITwinApiError.filterStatusOk(yield* ITwinHttpClient.ITwinHttpClient)
+      const error = yield* Effect.flip(api.get("/x"))
+      if (error._tag !== "ITwinApiError") return assert.fail(String(error))
+      assert.strictEqual(error.reason._tag, tag)
+      for (const text of texts) assert.include(error.message, text)
+      assert.include(error.message, `See docs/errors.md#api-${tag.toLowerCase()}`)
+      assert.notInclude(inspect(error, { depth: 20, showHidden: true, customInspect: false }), "fake.token")
+      // A copy that went through JSON says the same.
+      const copy = Schema.decodeUnknownSync(Schema.toCodecJson(ITwinApiError.ITwinApiError))(
+        JSON.parse(JSON.stringify(Schema.encodeSync(Schema.toCodecJson(ITwinApiError.ITwinApiError))(error)))
+      )
+      assert.strictEqual(copy.message, error.message)
+    }).pipe(
+      Effect.provide(ITwin.layerWith({}).pipe(Layer.provide([script.layer, SecretProvider.layerStatic(credentials)])))
+    )
+  })
+
+  it.effect.each([401, 403, 404])(
+    "gives advice without the app when a response of %d came from another client",
+    (status) =>
+      Effect.gen(function* () {
+        for (const code of ["UnknownClient", "InsufficientScope", "UserNotFound", "Other"]) {
+          const { message } = yield* errorOf(status, { error: { code, message: "No." } })
+          assert.notInclude(message, "undefined")
+          assert.notMatch(message, / {2}|\. \./)
+        }
+      })
+  )
+
+  it.effect.each<readonly [number, boolean]>([
+    [200, true],
+    [204, true],
+    [299, true],
+    [300, false],
+    [304, false],
+    [400, false],
+    [503, false]
+  ])("filterStatusOk returns a response only when its status %d is a 2xx: %s", ([status, isOk]) =>
+    Effect.gen(function* () {
+      const script = scripted(() => new Response(null, { status }))
+      const exit = yield* Effect.exit(ITwinApiError.filterStatusOk(script.client).get("https://api.bentley.com/x"))
+      assert.strictEqual(Exit.isSuccess(exit), isOk)
+      if (Exit.isSuccess(exit)) return assert.strictEqual(exit.value.status, status)
+      assert.isTrue(ITwinApiError.isITwinApiError(Cause.squash(exit.cause)))
     })
   )
 

@@ -105,6 +105,15 @@ describe("a 401 of an API", () => {
     }).pipe(Effect.provide(App()))
   )
 
+  it.effect("makes one token request when 300 calls in a row get a 401", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script("GET /users/me", Fault.always(FakeIms.gateway401))
+      for (let call = 0; call < 300; call++) assert.strictEqual(yield* me, "Unauthorized")
+      assert.deepStrictEqual(yield* counts, [1, 300])
+    }).pipe(Effect.provide(App()))
+  )
+
   it.effect("returns the 401 with its body, and keeps the old token, when there is no new one", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms

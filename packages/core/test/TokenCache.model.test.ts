@@ -2,7 +2,7 @@
 // of the secret backend. A failure prints the seed and the shortest list of commands that was found. MODEL_RUNS sets
 // the number of schedules.
 import { assert, describe, it } from "@effect/vitest"
-import { type AccessToken, Environment, type Scopes, SecretProvider, TokenCache } from "@effect-itwin/core"
+import { type AccessToken, Environment, type Scopes, SecretProvider, TokenCache, TokenStore } from "@effect-itwin/core"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Logger, Random } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
@@ -11,12 +11,15 @@ import { type Command, Commands, keys, makeWorld } from "./cacheModel.ts"
 const runs = Number(process.env.MODEL_RUNS ?? 400)
 const seen = { tokens: 0, failures: 0, interrupted: 0, requests: 0, reads: 0, failed: 0, jumps: 0, bridged: 0 }
 
-const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>) {
+/** `withStore`: the cache has a private store in memory, and otherwise the same options. */
+const run = Effect.fnUntraced(function* (commands: ReadonlyArray<Command>, withStore: boolean) {
   // Far from the epoch, so that no time in the past is 0.
   yield* TestClock.setTime(1_000_000_000)
   const world = yield* makeWorld
-  const cache = yield* TokenCache.make().pipe(
+  const store = withStore ? TokenStore.layerMemory : Layer.empty
+  const cache = yield* TokenCache.make({ soft: { ofLife: 0.25, atMost: "15 minutes" } }).pipe(
     Effect.provide([
+      store,
       Layer.succeed(HttpClient.HttpClient, world.client),
       Layer.succeed(SecretProvider.SecretProvider, world.provider),
       Environment.layer(Environment.production),
@@ -118,7 +121,14 @@ describe("the model of the cache", () => {
   it.effect.prop(
     "returns valid tokens, shares requests, respects pauses and keeps usable tokens when schedules are random",
     [Commands],
-    ([commands]) => run(commands).pipe(Random.withSeed("model")),
+    ([commands]) => run(commands, false).pipe(Random.withSeed("model")),
+    { arbitrary: { runs, seed: Number(process.env.MODEL_SEED ?? 2026), size: 60 }, timeout: 600_000 }
+  )
+
+  it.effect.prop(
+    "does the same with a private store",
+    [Commands],
+    ([commands]) => run(commands, true).pipe(Random.withSeed("model")),
     { arbitrary: { runs, seed: Number(process.env.MODEL_SEED ?? 2026), size: 60 }, timeout: 600_000 }
   )
 

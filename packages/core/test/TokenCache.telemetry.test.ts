@@ -51,9 +51,12 @@ describe("metrics", () => {
     return Effect.gen(function* () {
       yield* get()
       assert.deepStrictEqual(yield* counts, [0, 0, 1])
-      for (let i = 0; i < 7; i++) yield* get()
+      for (let i = 0; i < 6; i++) yield* get()
+      const { peekUnsafe } = yield* TokenCache.TokenCache
+      assert.isDefined(peekUnsafe())
       assert.deepStrictEqual(yield* counts, [0, 0, 1])
       yield* at(soft)
+      assert.isUndefined(peekUnsafe())
       yield* get()
       assert.deepStrictEqual(yield* counts, [7, 1, 1])
       yield* at(soft + 3600)

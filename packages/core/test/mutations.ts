@@ -1,5 +1,7 @@
 // Mutations of the token's life: each breaks one rule, and a test must fail. `node scripts/mutations.ts` runs them.
 // `search` must occur exactly once in the source.
+import { storeRows } from "./storeMutations.ts"
+
 export interface Mutation {
   /** Groups the mutations of one mechanism, for the filter of scripts/mutations.ts. */
   readonly rule: number
@@ -21,7 +23,7 @@ const acquire = "internal/life/acquireToken.ts"
 const tokens = "internal/life/tokens.ts"
 const telemetry = "internal/life/telemetry.ts"
 
-type Row = readonly [
+export type Row = readonly [
   rule: number,
   breaks: string,
   file: string,
@@ -49,7 +51,23 @@ const rows: ReadonlyArray<Row> = [
     "if (oldest === undefined || entry.lastUse > firstUse)",
     "TokenCache.keys"
   ],
-  [1, "does not count a peek as use", life, "      tokens.use(entry)\n", "", "TokenCache.keys"],
+  [1, "does not count a peek as use", life, "        hit(entry)\n", "", "TokenCache.keys"],
+  [
+    1,
+    "returns a token that is not fresh to a peek",
+    life,
+    "if (isKnown || look(",
+    "if (true || look(",
+    "TokenCache.phases"
+  ],
+  [
+    1,
+    "returns a token to a peek when the wall clock was set back",
+    life,
+    "const isKnown = wall < entry.freshUntil && wall >= entry.freshFrom",
+    "const isKnown = wall < entry.freshUntil",
+    "TokenCache.clocks"
+  ],
   [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
   [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],
@@ -271,7 +289,7 @@ const rows: ReadonlyArray<Row> = [
     6,
     "holds every failure for all keys",
     backoff,
-    "const isOfAll = concernsEveryKey(error, stated > 0)",
+    "const isOfAll = concernsEveryKey(error, isStated)",
     "const isOfAll = true",
     "backoff",
     "TokenCache.backoff"
@@ -310,8 +328,8 @@ const rows: ReadonlyArray<Row> = [
     6,
     "replays failures for long though the option says no",
     backoff,
-    "options.replays ? (",
-    "firstPause > 0 ? (",
+    "options.replays ? grown : firstPause",
+    "grown",
     "backoff",
     "TokenCache.backoff"
   ],
@@ -550,11 +568,13 @@ const rows: ReadonlyArray<Row> = [
   [11, "warms up once", life, ", warmUp(key))", ", Effect.void)", "TokenCache.readiness"]
 ]
 
-export const mutations: ReadonlyArray<Mutation> = rows.map(([rule, breaks, file, search, replace, ...tests]) => ({
-  rule,
-  breaks,
-  file,
-  search,
-  replace,
-  tests
-}))
+export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows].map(
+  ([rule, breaks, file, search, replace, ...tests]) => ({
+    rule,
+    breaks,
+    file,
+    search,
+    replace,
+    tests
+  })
+)

@@ -1,22 +1,25 @@
 // The types of the public API: errors, requirements and results. `tsc -b` checks them. At run time, these tests only
 // show that the exports exist.
 import {
+  AccessControl,
   type AccessToken,
   type ClientCredentials,
   Environment,
   ITwin,
-  type ITwinApiError,
+  ITwinApiError,
   ITwinHttpClient,
+  ITwins,
   RetryPolicy,
   Scopes,
   SecretProvider,
   type SecretProviderError,
+  ServiceAuthorizationClient,
   TokenCache,
-  type TokenError,
+  TokenError,
   TokenRequest,
   Users
 } from "@effect-itwin/core"
-import type { Config, Context, Duration, Effect, Layer, Option, Result, Schedule, Schema, Scope } from "effect"
+import type { Config, Context, Duration, Effect, Layer, Option, Result, Schedule, Schema, Scope, Stream } from "effect"
 import type { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { describe, expectTypeOf, it } from "vitest"
 
@@ -94,6 +97,39 @@ describe("types of core", () => {
     expectTypeOf<Users.User["email"]>().toEqualTypeOf<string | undefined>()
   })
 
+  it("the functions of AccessControl and ITwins fail with one of three errors and need the client only", () => {
+    type Failure = ITwinApiError.ITwinApiError | TokenError.TokenError | HttpClientError.HttpClientError
+    type Call<A> = Effect.Effect<A, Failure, ITwinHttpClient.ITwinHttpClient>
+    expectTypeOf(AccessControl.permissions).returns.toEqualTypeOf<Call<ReadonlyArray<string>>>()
+    expectTypeOf(AccessControl.roles).returns.toEqualTypeOf<Call<ReadonlyArray<AccessControl.Role>>>()
+    expectTypeOf(AccessControl.addMember).returns.toEqualTypeOf<Call<AccessControl.Added>>()
+    expectTypeOf(AccessControl.members).returns.toEqualTypeOf<
+      Stream.Stream<AccessControl.Member, Failure, ITwinHttpClient.ITwinHttpClient>
+    >()
+    expectTypeOf(ITwins.list).returns.toEqualTypeOf<
+      Stream.Stream<ITwins.ITwin, Failure, ITwinHttpClient.ITwinHttpClient>
+    >()
+    expectTypeOf<ITwins.ITwin["displayName"]>().toEqualTypeOf<string | undefined>()
+    expectTypeOf<AccessControl.Member["email"]>().toEqualTypeOf<string | undefined>()
+  })
+
+  it("filterStatusOk adds two errors to a client, version none, and layerHttpClient hides the TokenError", () => {
+    type Client<E> = HttpClient.HttpClient.With<E>
+    const filtered = () => ITwinApiError.filterStatusOk(null as unknown as Client<"other">)
+    expectTypeOf(filtered).returns.toEqualTypeOf<
+      Client<"other" | ITwinApiError.ITwinApiError | HttpClientError.HttpClientError>
+    >()
+    const versioned = () => ITwinHttpClient.version(1)(null as unknown as Client<"other">)
+    expectTypeOf(versioned).returns.toEqualTypeOf<Client<"other">>()
+    expectTypeOf(ITwinHttpClient.layerHttpClient).toEqualTypeOf<
+      Layer.Layer<HttpClient.HttpClient, never, ITwinHttpClient.ITwinHttpClient>
+    >()
+    expectTypeOf(TokenError.fromHttpClientError).toEqualTypeOf<
+      (error: HttpClientError.HttpClientError) => Option.Option<TokenError.TokenError>
+    >()
+    expectTypeOf<{ retry: { times: 3 } }>().not.toExtend<Parameters<typeof ITwin.layerWith>[0]>()
+  })
+
   it("SecretProvider.layerOrElse joins the errors and requirements of both layers", () => {
     const first = null as unknown as Layer.Layer<SecretProvider.SecretProvider, "first", Users.User>
     const second = null as unknown as Layer.Layer<SecretProvider.SecretProvider, "second", Scope.Scope>
@@ -138,6 +174,38 @@ describe("types of core", () => {
       Schedule.Schedule<Duration.Duration, RetryPolicy.Failure>
     >()
     expectTypeOf(RetryPolicy.layer).returns.toEqualTypeOf<Layer.Layer<never>>()
+  })
+
+  it("ServiceAuthorizationClient has the methods that iTwin.js and the iModels clients ask for", () => {
+    type Client = ServiceAuthorizationClient.ServiceAuthorizationClient
+    // `AuthorizationClient` of @itwin/core-common, and `AuthorizationCallback` of @itwin/imodels-client-management. The
+    // proof with iTwin.js (scripts/itwin-js) compiles against the real types.
+    expectTypeOf<Client>().toExtend<{ getAccessToken(): Promise<string> }>()
+    expectTypeOf<Client["authorization"]>().toExtend<() => Promise<{ scheme: string; token: string }>>()
+    expectTypeOf<Client["replace"]>().toEqualTypeOf<(header: string) => Promise<string | undefined>>()
+    expectTypeOf<keyof Client>().toEqualTypeOf<"getAccessToken" | "authorization" | "replace">()
+  })
+
+  it("ServiceAuthorizationClient.make needs the cache and does not fail", () => {
+    expectTypeOf(ServiceAuthorizationClient.make).toEqualTypeOf<
+      (
+        options?: ServiceAuthorizationClient.Options
+      ) => Effect.Effect<ServiceAuthorizationClient.ServiceAuthorizationClient, never, TokenCache.TokenCache>
+    >()
+    expectTypeOf<NonNullable<ServiceAuthorizationClient.Options["onError"]>>().toEqualTypeOf<
+      (error: TokenError.TokenError) => void
+    >()
+  })
+
+  it("ServiceAuthorizationClient.fromLayer takes a layer that needs nothing, and tells its error to onError", () => {
+    const layer = null as unknown as Layer.Layer<TokenCache.TokenCache | ITwinHttpClient.ITwinHttpClient, "failed">
+    const make = () =>
+      ServiceAuthorizationClient.fromLayer(layer, {
+        onError: (error) => expectTypeOf(error).toEqualTypeOf<TokenError.TokenError | "failed">()
+      })
+    expectTypeOf(make).returns.toEqualTypeOf<ServiceAuthorizationClient.DisposableClient>()
+    expectTypeOf<ServiceAuthorizationClient.DisposableClient>().toExtend<AsyncDisposable>()
+    expectTypeOf(ITwin.layer).not.toExtend<Parameters<typeof ServiceAuthorizationClient.fromLayer>[0]>()
   })
 
   it("Scopes are branded: a plain string is not a scope set", () => {

@@ -56,8 +56,9 @@ import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as Fault from "./Fault.ts"
 import { make, makeControls } from "./internal/controls.ts"
+import type { FakeError } from "./internal/engine/fakeError.ts"
 import type { Algorithm } from "./internal/engine/jwt.ts"
-import { credentialsOf, type FakeImsError } from "./internal/ims/clients.ts"
+import { credentialsOf } from "./internal/ims/clients.ts"
 import { makeClient } from "./internal/inProcess.ts"
 import { invitePermission, rolesPermission } from "./internal/platform/accessControl.ts"
 import type * as Journal from "./Journal.ts"
@@ -129,7 +130,8 @@ export interface Registration {
   readonly clientSecret?: Redacted.Redacted | undefined
 }
 
-export { AppName, FakeImsError, FakeSecret } from "./internal/ims/clients.ts"
+export { FakeError } from "./internal/engine/fakeError.ts"
+export { AppName, FakeSecret } from "./internal/ims/clients.ts"
 
 /**
  * Controls the fake.
@@ -250,7 +252,7 @@ export class FakeIms extends Context.Service<
     /** Drops what is left of all scripts. */
     readonly clearScripts: Effect.Effect<void>
     /** Fails if a step of a script was never used. */
-    readonly verify: Effect.Effect<void, FakeImsError>
+    readonly verify: Effect.Effect<void, FakeError>
 
     /** Returns the requests that the journal keeps, oldest first. */
     readonly journal: Effect.Effect<ReadonlyArray<Journal.Entry>>
@@ -265,7 +267,7 @@ export class FakeIms extends Context.Service<
     /** Returns how many requests the route received, those that the journal dropped included. */
     readonly countRequests: (route: string) => Effect.Effect<number>
     /** Fails, with the journal as a table, unless there were exactly `n` token requests. */
-    readonly assertTokenRequests: (n: number) => Effect.Effect<void, FakeImsError>
+    readonly assertTokenRequests: (n: number) => Effect.Effect<void, FakeError>
     /** Returns the largest number of requests that were served at the same time. */
     readonly maxConcurrent: Effect.Effect<number>
     /** Returns the `n`-th request (from 1, which is the default) to the route as soon as it arrives. Waits on no clock. */

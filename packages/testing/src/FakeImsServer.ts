@@ -1,6 +1,26 @@
 /**
- * The fake IMS and platform as a real server on this machine, for programs in other processes and clients that others
- * wrote. The same handler as `FakeIms.layerTest`; time is the real clock, unless the layer is built under another.
+ * Serves the fake IMS and platform on this machine, for programs in other processes and for clients that others wrote.
+ * The handler is that of `FakeIms.layerTest`. Time is the real clock, unless the layer is built under another.
+ *
+ * **Gotchas**
+ *
+ * Under a `TestClock`, a delay of the fake and a real socket wait for each other. Use it with `it.live`.
+ *
+ * **Example** (What another process needs to use it)
+ *
+ * ```ts
+ * import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const fake = yield* FakeIms.FakeIms
+ *   const { credentials } = yield* fake.registerApp({ name: "Mine" })
+ *   return { endpoint: fake.environment.tokenEndpoint, credentials }
+ * })
+ *
+ * const { endpoint } = await Effect.runPromise(program.pipe(Effect.provide(FakeImsServer.layer())))
+ * console.log(new URL(endpoint).pathname) // /connect/token
+ * ```
  *
  * @since 0.1.0
  */
@@ -25,6 +45,8 @@ import { onlyFor, urlOf, whyNotRemote } from "./internal/serve/hosts.ts"
 import { listen, serveError } from "./internal/serve/node.ts"
 
 /**
+ * Configures the server, in addition to what configures the fake.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -35,7 +57,7 @@ export interface Options extends FakeIms.Options {
   readonly port?: number | undefined
   /** Serves https with this certificate (PEM). */
   readonly tls?: { readonly cert: string; readonly key: string } | undefined
-  /** Needed to listen on another address than loopback; then the admin API needs a token. */
+  /** Allows addresses other than loopback. The admin API then needs a token. */
   readonly allowRemote?: boolean | undefined
   /**
    * The URL by which others reach it, for example behind a port mapping: `http://fake-ims:8080`, without a path. The
@@ -49,7 +71,7 @@ export interface Options extends FakeIms.Options {
   readonly admin?:
     | true
     | {
-        /** What requests to `/__admin` must bring as bearer token. */
+        /** The bearer token that requests to `/__admin` must carry. */
         readonly token?: Redacted.Redacted | undefined
         /** The vault that is controlled too, under `/__admin/vault`. */
         readonly vault?: FakeKeyVault["Service"] | undefined
@@ -65,11 +87,11 @@ export interface Options extends FakeIms.Options {
  * **Details**
  *
  * Ids and secrets are random unless a `seed` is given; RS256 keys always are. The issuer of the tokens is the server's
- * own URL, and each answer says `X-Fake-IMS: 1`, so that nobody takes it for the real one.
+ * own URL. Each response has the header `X-Fake-IMS: 1`, so that it can be told from the real one.
  *
  * **Gotchas**
  *
- * It answers only requests for loopback, its own host and that of `publicUrl` (others get 421), so that a web page can't
+ * The server answers only requests for loopback, its own host and that of `publicUrl` (others get 421), so that a web page can't
  * reach it under another name. A host other than loopback fails with a `ServeError` that says why, unless `allowRemote`
  * is set, and neither a `seed` nor `NODE_ENV=production`. So does a `publicUrl` with a path.
  *

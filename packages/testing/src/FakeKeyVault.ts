@@ -68,15 +68,16 @@ import * as Layer from "effect/Layer"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as Fault from "./Fault.ts"
+import { verifyWhenClosed } from "./internal/engine/controls.ts"
+import type { FakeError } from "./internal/engine/fakeError.ts"
 import type { Handler } from "./internal/engine/handler.ts"
 import type { Algorithm } from "./internal/engine/jwt.ts"
-import { type FakeError, verifyWhenClosed } from "./internal/engine/verify.ts"
 import { makeControls } from "./internal/vault/controls.ts"
 import { makePipelineClient, type PipelineClient } from "./internal/vault/pipeline.ts"
 import { makeVault } from "./internal/vault/vault.ts"
 import type * as Journal from "./Journal.ts"
 
-export { FakeError } from "./internal/engine/verify.ts"
+export { FakeError } from "./internal/engine/fakeError.ts"
 
 /**
  * Names why the vault refuses a caller that it knows: no role, no access policy, or an address that is not allowed.
@@ -210,28 +211,28 @@ export class FakeKeyVault extends Context.Service<
      * only to requests with a token that it accepts.
      */
     readonly script: (route: string, ...steps: ReadonlyArray<Fault.Step>) => Effect.Effect<void>
-    /** Drops the remaining steps of all scripts. */
+    /** Drops what is left of all scripts. */
     readonly clearScripts: Effect.Effect<void>
-    /** Fails if a step of a script was never applied. */
+    /** Fails if a step of a script was never used. */
     readonly verify: Effect.Effect<void, FakeError>
 
     /**
-     * Every request so far, oldest first. It has the name and the version of a secret in its path, and no value. The
-     * outcome is `ok`, `challenge` (there was no token), `fault` (the script answered), the innermost error code, or
-     * `unanswered`. A client's first request to the vault is two: challenge and answer.
+     * Returns the requests that the journal keeps, oldest first. An entry has the name and the version of a secret in its
+     * path, and no value. The outcome is `ok`, `challenge` (there was no token), `fault` (the script answered), the
+     * innermost error code, or `unanswered`. A client's first request to the vault is two: challenge and answer.
      */
     readonly journal: Effect.Effect<ReadonlyArray<Journal.Entry>>
     /** Forgets the journal, its counts and `maxConcurrent`. Numbers begin at 1 again. */
     readonly clearJournal: Effect.Effect<void>
     /** Returns how many entries the journal dropped, because there were more than `journalLimit`. */
     readonly droppedEntries: Effect.Effect<number>
+    /** Returns the requests for a token, to Entra ID and to the metadata service, that the journal keeps, oldest first. */
+    readonly tokenRequests: Effect.Effect<ReadonlyArray<Journal.Entry>>
     /** Returns how many requests the route received, those that the journal dropped included. */
     readonly countRequests: (route: string) => Effect.Effect<number>
-    /** The requests for a token so far, to Entra ID and to the metadata service, oldest first. */
-    readonly tokenRequests: Effect.Effect<ReadonlyArray<Journal.Entry>>
-    /** The most requests that were served at the same time. */
+    /** Returns the largest number of requests that were served at the same time. */
     readonly maxConcurrent: Effect.Effect<number>
-    /** Returns the `n`-th request (from 1, the default) to the route as soon as it arrives. Waits on no clock. */
+    /** Returns the `n`-th request (from 1, which is the default) to the route as soon as it arrives. Waits on no clock. */
     readonly awaitRequest: (route: string, n?: number) => Effect.Effect<Journal.Entry>
     /** Forgets secrets, denial, challenge, revocations, scripts and journal. Tenant, app and key stay. */
     readonly reset: Effect.Effect<void>
@@ -253,7 +254,7 @@ export interface Options {
   readonly resource?: string | undefined
   /** The signature algorithm: Ed25519 in process, RS256 on a socket by default. RS256 keys are not deterministic. */
   readonly algorithm?: Algorithm | undefined
-  /** How many entries the journal keeps; 10,000 by default. */
+  /** How many entries the journal keeps, at least 1; 10,000 by default. */
   readonly journalLimit?: number | undefined
   /** Whether closing the fake with unused steps in a script is a defect. By default it is a warning in the log. */
   readonly strict?: boolean | undefined
@@ -292,7 +293,7 @@ export const make = (
       algorithm: options?.algorithm ?? at.algorithm ?? "EdDSA",
       journalLimit: options?.journalLimit
     })
-    yield* verifyWhenClosed(vault.engine, options?.strict === true)
+    yield* verifyWhenClosed(vault.engine, options)
     const httpClient = makePipelineClient(handlers, vault.engine.clock, yield* Effect.context<never>())
     return { handler, controls: makeControls(vault, httpClient) }
   })

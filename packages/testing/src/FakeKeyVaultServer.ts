@@ -1,15 +1,32 @@
 /**
- * The fake Key Vault as a real HTTPS server on this machine: vault, token endpoint and metadata service on one origin,
- * for programs in other processes. The same handler as `FakeKeyVault.layerTest`; time is the real clock, unless the
- * layer is built under another.
+ * Serves the fake Key Vault by https on this machine: vault, token endpoint and metadata service on one origin, for
+ * programs in other processes. The handler is that of `FakeKeyVault.layerTest`. Time is the real clock, unless the layer
+ * is built under another.
  *
  * **Gotchas**
  *
- * The Azure SDK sends a vault's token over https only (since `@azure/keyvault-common` 2.1.1, whatever
- * `allowInsecureConnection` says). So the server makes a certificate for itself, which the client must trust: write
- * {@link Endpoint} `certificate` to a file and name that in `NODE_EXTRA_CA_CERTS`, or give it to the SDK as
- * `tlsOptions: { ca }`. The SDK also needs `disableChallengeResourceVerification`, since 127.0.0.1 is no name below
- * `vault.azure.net`; `AZURE_POD_IDENTITY_AUTHORITY_HOST`, set to the server's URL, leads a managed identity here.
+ * The Azure SDK sends a vault's token only over https (since `@azure/keyvault-common` 2.1.1, even with
+ * `allowInsecureConnection`). So the server makes a certificate for itself, which the client must trust: write
+ * {@link Endpoint} `certificate` to a file and name the file in `NODE_EXTRA_CA_CERTS`, or pass it to the SDK as
+ * `tlsOptions: { ca }`. The SDK also needs `disableChallengeResourceVerification`, because 127.0.0.1 is not a name below
+ * `vault.azure.net`. `AZURE_POD_IDENTITY_AUTHORITY_HOST`, set to the server's URL, leads a managed identity to it.
+ *
+ * **Example** (What a client needs)
+ *
+ * ```ts
+ * import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const vault = yield* FakeKeyVault.FakeKeyVault
+ *   yield* vault.setSecret("itwin", "fake-secret-a+b/c=")
+ *   const { certificate, url } = yield* FakeKeyVaultServer.Endpoint
+ *   return { url, tlsOptions: { ca: certificate } }
+ * })
+ *
+ * const { url } = await Effect.runPromise(program.pipe(Effect.provide(FakeKeyVaultServer.layer())))
+ * console.log(new URL(url).hostname) // 127.0.0.1
+ * ```
  *
  * @since 0.1.0
  */
@@ -25,6 +42,8 @@ import { isLoopback, onlyFor, urlOf } from "./internal/serve/hosts.ts"
 import { listen, serveError } from "./internal/serve/node.ts"
 
 /**
+ * Configures the server, in addition to what configures the fake.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -38,7 +57,7 @@ export interface Options extends FakeKeyVault.Options {
 }
 
 /**
- * What a client needs to reach the server.
+ * Holds what a client needs to reach the server.
  *
  * @category services
  * @since 0.1.0
@@ -46,7 +65,7 @@ export interface Options extends FakeKeyVault.Options {
 export class Endpoint extends Context.Service<
   Endpoint,
   {
-    /** Of vault, token endpoint and metadata service alike. */
+    /** The URL of vault, token endpoint and metadata service. */
     readonly url: string
     /** The certificate to trust, as PEM; absent over http. */
     readonly certificate: string | undefined
@@ -58,12 +77,12 @@ export class Endpoint extends Context.Service<
  *
  * **Details**
  *
- * The challenge names the server's own token endpoint, not Microsoft's, so that no client takes a fake's client secret
- * there. Ids and secrets are random unless a `seed` is given. Each answer says `X-Fake-Key-Vault: 1`.
+ * The challenge names the server's own token endpoint, not Microsoft's, so that no client sends a fake's client secret
+ * there. Ids and secrets are random unless a `seed` is given. Each response has the header `X-Fake-Key-Vault: 1`.
  *
  * **Gotchas**
  *
- * It answers only requests for loopback (others get 421), so that a web page can't reach it under another name. An
+ * The server answers only requests for loopback (others get 421), so that a web page can't reach it under another name. An
  * address other than loopback, or a certificate that can't be used, is a `ServeError`.
  *
  * @category layers

@@ -1,9 +1,13 @@
 /**
- * Faults as data: what a server does instead of its normal answer, and when.
+ * Describes faults as data: what a server does instead of its normal answer, and when.
  *
- * A script is a list of {@link Step}s for one route. Each request takes the first step that is not used up; when all
- * are, the normal behaviour is back. Steps are plain values that go through JSON, so that a script can be written in a
- * file or sent by a test in another language.
+ * A script is a list of {@link Step}s for one route. Each request takes the first step that is not used up. When all are
+ * used up, the server behaves normally again. Steps are plain values that can be encoded as JSON, so that a script can be
+ * written in a file or sent by a test in another language. Invalid steps are a defect that names the wrong field.
+ *
+ * **Gotchas**
+ *
+ * A random fault ({@link chaos}) has a seed, so that the same requests fail in each run.
  *
  * **Example** (Twice 503, then slow once, then normal)
  *
@@ -46,7 +50,7 @@ const Pause = Schema.DurationFromMillis.check(
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))
 
 /**
- * Answers with this, whatever was asked. A body that is no string is sent as JSON.
+ * Answers with a given response. A body that is not a string is sent as JSON.
  *
  * @category models
  * @since 0.1.0
@@ -82,7 +86,7 @@ export const Hang = Schema.TaggedStruct("Hang", {})
 export const Stall = Schema.TaggedStruct("Stall", {})
 
 /**
- * Breaks the connection: before the answer, or amid its body.
+ * Breaks the connection: before the answer, or after half of its body.
  *
  * @category models
  * @since 0.1.0
@@ -90,7 +94,7 @@ export const Stall = Schema.TaggedStruct("Stall", {})
 export const Reset = Schema.TaggedStruct("Reset", { when: Schema.Literals(["before", "body"]) })
 
 /**
- * Behaves normally and sends half of the body, as if it were whole.
+ * Behaves normally and sends half of the body as if it were complete.
  *
  * @category models
  * @since 0.1.0
@@ -98,8 +102,8 @@ export const Reset = Schema.TaggedStruct("Reset", { when: Schema.Literals(["befo
 export const Truncate = Schema.TaggedStruct("Truncate", {})
 
 /**
- * Behaves normally and then changes fields of the JSON answer: a value replaces, `null` stays `null`, and the names in
- * `omit` are left out.
+ * Behaves normally and then changes fields of the JSON answer: values in `set` replace those of the answer, and the names
+ * in `omit` are left out.
  *
  * @category models
  * @since 0.1.0
@@ -110,8 +114,8 @@ export const Fields = Schema.TaggedStruct("Fields", {
 })
 
 /**
- * Grants a token with these claims on top of, or instead of, the usual ones. For `POST /connect/token`; elsewhere it
- * changes nothing.
+ * Grants a token with these claims in addition to the usual ones, or instead of them. For routes that issue tokens
+ * (`POST /connect/token`); elsewhere it changes nothing.
  *
  * @category models
  * @since 0.1.0
@@ -119,7 +123,7 @@ export const Fields = Schema.TaggedStruct("Fields", {
 export const Claims = Schema.TaggedStruct("Claims", { claims: Schema.Record(Schema.String, Schema.Unknown) })
 
 /**
- * Behaves normally, with these headers on the answer.
+ * Behaves normally and adds headers to the answer.
  *
  * @category models
  * @since 0.1.0
@@ -143,7 +147,7 @@ export const Dribble = Schema.TaggedStruct("Dribble", { interval: Pause })
 export const Garbage = Schema.TaggedStruct("Garbage", {})
 
 /**
- * Every fault but {@link Chaos}.
+ * Lists every fault but {@link Chaos}.
  *
  * @category models
  * @since 0.1.0
@@ -163,6 +167,8 @@ export const Single = Schema.Union([
 ])
 
 /**
+ * Is a fault that a script can contain, but not {@link Chaos}.
+ *
  * @category models
  * @since 0.1.0
  */
@@ -186,7 +192,7 @@ export const Chaos = Schema.TaggedStruct("Chaos", {
 })
 
 /**
- * Every fault that a script can hold.
+ * Lists every fault that a script can contain.
  *
  * @category models
  * @since 0.1.0
@@ -194,34 +200,40 @@ export const Chaos = Schema.TaggedStruct("Chaos", {
 export const Fault = Schema.Union([...Single.members, Chaos])
 
 /**
+ * Is a fault that a script can contain.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Fault = typeof Fault.Type
 
 /**
- * A fault and when it strikes.
+ * Combines a fault with the requests that it is applied to.
  *
  * @category models
  * @since 0.1.0
  */
 export const Step = Schema.Struct({
   fault: Fault,
-  /** Requests that pass normally before the step begins. */
+  /** How many requests are answered normally before the step begins. */
   after: Schema.optionalKey(Schema.Int.check(Schema.isGreaterThanOrEqualTo(0))),
-  /** Requests that it strikes. Without `times` and `forDuration` it strikes for ever. */
+  /** How many requests it is applied to. Without `times` and `forDuration` it is applied to all. */
   times: Schema.optionalKey(Count),
-  /** How long it strikes, from its first request on. */
+  /** How long it is applied, counted from its first request. */
   forDuration: Schema.optionalKey(Pause)
 })
 
 /**
+ * Is a fault with the requests that it is applied to.
+ *
  * @category models
  * @since 0.1.0
  */
 export type Step = typeof Step.Type
 
 /**
+ * Returns a fault that answers with the given response.
+ *
  * @category faults
  * @since 0.1.0
  */
@@ -232,7 +244,7 @@ export const respond = (options: {
 }): Single => ({ _tag: "Respond", ...options })
 
 /**
- * An HTML page, as load balancers and maintenance modes send it.
+ * Returns a fault that answers with an HTML page, as load balancers and maintenance modes do.
  *
  * @category faults
  * @since 0.1.0
@@ -245,7 +257,7 @@ export const html = (status: number, title: string): Single =>
   })
 
 /**
- * 429 (or another status) with `Retry-After`: seconds, an HTTP date, or any text at all.
+ * Returns a fault that answers 429 (or another status) with `Retry-After`: seconds, an HTTP date, or any text.
  *
  * @category faults
  * @since 0.1.0
@@ -258,12 +270,16 @@ export const rateLimit = (retryAfter?: string | number, status = 429): Single =>
   })
 
 /**
+ * Returns a fault that redirects to `location`.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const redirect = (location: string, status = 302): Single => respond({ status, headers: { location } })
 
 /**
+ * Returns a fault that waits on the clock and then behaves normally.
+ *
  * @category faults
  * @since 0.1.0
  */
@@ -273,30 +289,40 @@ export const delay = (duration: Duration.Input): Single => ({
 })
 
 /**
+ * Never answers.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const hang: Single = { _tag: "Hang" }
 
 /**
+ * Sends half of the answer, and then nothing.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const stall: Single = { _tag: "Stall" }
 
 /**
+ * Breaks the connection before the answer.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const reset: Single = { _tag: "Reset", when: "before" }
 
 /**
+ * Breaks the connection after half of the body.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const resetAmidBody: Single = { _tag: "Reset", when: "body" }
 
 /**
+ * Returns a fault that sends the body one byte at a time, with this pause before each.
+ *
  * @category faults
  * @since 0.1.0
  */
@@ -306,14 +332,16 @@ export const dribble = (interval: Duration.Input): Single => ({
 })
 
 /**
+ * Sends half of the body, and then bytes that are not HTTP.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const garbage: Single = { _tag: "Garbage" }
 
 /**
- * Applies faults at random, in proportion to their weights: `chaos("seed", [8, "none"], [1, reset])` resets every ninth
- * request on average.
+ * Returns a fault that applies one of several at random, in proportion to their weights:
+ * `chaos("seed", [8, "none"], [1, reset])` resets every ninth request on average.
  *
  * @category faults
  * @since 0.1.0
@@ -328,55 +356,71 @@ export const chaos = (
 }
 
 /**
+ * Sends half of the body as if it were complete.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const truncate: Single = { _tag: "Truncate" }
 
 /**
+ * Returns a fault that sets fields of the JSON answer.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const fields = (set: Readonly<Record<string, unknown>>): Single => ({ _tag: "Fields", set })
 
 /**
+ * Returns a fault that leaves fields of the JSON answer out.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const omit = (...names: ReadonlyArray<string>): Single => ({ _tag: "Fields", omit: names })
 
 /**
+ * Returns a fault that issues a token with other claims: `claims({ aud: ["elsewhere"] })`.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const claims = (claims: Readonly<Record<string, unknown>>): Single => ({ _tag: "Claims", claims })
 
 /**
+ * Returns a fault that changes the content type of the answer.
+ *
  * @category faults
  * @since 0.1.0
  */
 export const contentType = (value: string): Single => ({ _tag: "WithHeaders", headers: { "content-type": value } })
 
 /**
+ * Returns a step that applies the fault to the next `n` requests.
+ *
  * @category steps
  * @since 0.1.0
  */
 export const times = (fault: Fault, n: number): Step => ({ fault, times: n })
 
 /**
+ * Returns a step that applies the fault to the next request.
+ *
  * @category steps
  * @since 0.1.0
  */
 export const once = (fault: Fault): Step => times(fault, 1)
 
 /**
+ * Returns a step that applies the fault to all further requests.
+ *
  * @category steps
  * @since 0.1.0
  */
 export const always = (fault: Fault): Step => ({ fault })
 
 /**
- * Strikes from its first request on until the duration has passed on the clock.
+ * Returns a step that applies the fault from its first request until the duration has passed on the clock.
  *
  * @category steps
  * @since 0.1.0
@@ -387,7 +431,7 @@ export const forDuration = (fault: Fault, duration: Duration.Input): Step => ({
 })
 
 /**
- * Lets `n` requests pass normally first.
+ * Returns the step, with `n` requests that are answered normally first.
  *
  * @category steps
  * @since 0.1.0

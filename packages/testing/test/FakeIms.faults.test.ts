@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { RetryPolicy, TokenCache } from "@effect-itwin/core"
+import { ITwin, RetryPolicy, TokenCache, Users } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Cause, Context, Effect, Exit, Fiber, Layer, Logger, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
@@ -23,7 +23,7 @@ describe("faults in process", () => {
     })
   )
 
-  it.effect("forDuration strikes until its time has passed on the clock", () =>
+  it.effect("applies a forDuration step until its time has passed on the clock", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", Fault.forDuration(Fault.html(503, "Down"), "10 minutes"))
@@ -37,7 +37,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("maintenance refuses right credentials, shows a page, and ends", () =>
+  it.effect("rejects valid credentials once during maintenance, then returns a page, then ends", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", ...FakeIms.maintenance("4 minutes"))
@@ -49,7 +49,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("a delay waits for TestClock, however long", () =>
+  it.effect("delays the response until TestClock has advanced far enough", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", Fault.once(Fault.delay("4 seconds")))
@@ -62,7 +62,40 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("unused steps are a warning when the fake is closed, and a defect if it is strict", () => {
+  it.effect.each<readonly [string, Fault.Fault, string]>([
+    ["InvalidResponse for half of a body", Fault.truncate, "InvalidResponse"],
+    ["Transport for bytes that are not HTTP", Fault.garbage, "Transport"],
+    ["Transport for a connection that is reset", Fault.reset, "Transport"],
+    ["the token from a body that arrives one byte at a time", Fault.dribble("1 millis"), "ok"],
+    ["Timeout for a body whose bytes arrive too slowly", Fault.dribble("100 millis"), "Timeout"]
+  ])("returns %s", ([_name, fault, expected]) =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.script("POST /connect/token", Fault.once(fault))
+      const fiber = yield* Effect.forkChild(outcome)
+      yield* fake.awaitRequest("POST /connect/token")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* Fiber.join(fiber), expected)
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("applies random faults in the same order in each run", () =>
+    Effect.gen(function* () {
+      const outcomes = Effect.gen(function* () {
+        const fake = yield* FakeIms.FakeIms
+        const chaos = Fault.chaos("seed", [1, "none"], [1, Fault.reset], [1, Fault.html(503, "Down")])
+        yield* fake.script("GET /users/me", Fault.always(chaos))
+        return yield* Effect.forEach(Array.from({ length: 30 }), () =>
+          Effect.match(Users.me, { onSuccess: () => "ok", onFailure: (error) => error._tag })
+        )
+      }).pipe(Effect.provide(Layer.fresh(ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest())))))
+      const first = yield* outcomes
+      assert.deepStrictEqual(yield* outcomes, first)
+      assert.sameMembers([...new Set(first)], ["ok", "HttpClientError", "ITwinApiError"])
+    })
+  )
+
+  it.effect("logs a warning about unused steps when the fake is closed, and dies if it is strict", () => {
     const warnings: Array<unknown> = []
     const logger = Logger.make((options) => {
       warnings.push(options.message)
@@ -81,7 +114,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(Logger.layer([logger])))
   })
 
-  it.effect("a script goes through JSON and back", () =>
+  it.effect("decodes a script from the JSON that it was encoded to", () =>
     Effect.gen(function* () {
       const steps = [
         Fault.after(Fault.times(Fault.delay("3 seconds"), 2), 1),

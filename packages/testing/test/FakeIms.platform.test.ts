@@ -1,4 +1,4 @@
-// Apps, tokens and iTwins as a test sees them: through the library, in process, under virtual time.
+// The APIs and the journal as a test sees them: through the library, in process, under virtual time.
 
 import { assert, describe, it } from "@effect/vitest"
 import { ITwin, ITwinHttpClient, RetryPolicy, SecretProvider, TokenCache, Users } from "@effect-itwin/core"
@@ -6,8 +6,7 @@ import { FakeIms, Fault, Journal } from "@effect-itwin/testing"
 import { Effect, Fiber, Layer, Redacted } from "effect"
 import { HttpClient, HttpClientRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
-import { importJWK, jwtVerify } from "jose"
-import { post, register, secretOf } from "./contract.ts"
+import { getMe, post, register, secretOf } from "./contract.ts"
 
 const App = ITwin.layer.pipe(Layer.provideMerge(FakeIms.layerTest({ app: { name: "Mine" } })))
 
@@ -22,235 +21,123 @@ const ask = (app: FakeIms.App, secret = secretOf(app)) =>
     ({ status }) => status
   )
 
-/** The tag of what /users/me fails with, or `ok`. */
-const me = Users.me.pipe(
-  Effect.match({ onSuccess: () => "ok", onFailure: (error) => ("reason" in error ? error.reason._tag : "") })
-)
-
-describe("secrets of an app", () => {
-  it.effect("the provider gives the new secret after regenerateSecret, and the old one is refused", () =>
+describe("a 401 of an API", () => {
+  it.effect("challenges as RFC 6750 demands: without an error code only if there was no token", () =>
     Effect.gen(function* () {
       const ims = yield* fake
-      const old = yield* own
-      const app = yield* ims.regenerateSecret(old.clientId)
-      assert.notStrictEqual(Redacted.value(old.clientSecret), secretOf(app))
-      assert.strictEqual(yield* ask(app), 200)
-      assert.strictEqual(yield* ask(app, Redacted.value(old.clientSecret)), 401)
-      assert.strictEqual((yield* refresh).tokenType, "Bearer")
-    }).pipe(Effect.provide(App))
-  )
-
-  it.effect("both work while they overlap, and no longer", () =>
-    Effect.gen(function* () {
-      const ims = yield* fake
-      const old = yield* own
-      const app = yield* ims.regenerateSecret(old.clientId, { overlap: "1 hour" })
-      assert.strictEqual(yield* ask(app, Redacted.value(old.clientSecret)), 200)
-      yield* TestClock.adjust("59 minutes")
-      assert.strictEqual(yield* ask(app, Redacted.value(old.clientSecret)), 200)
-      yield* TestClock.adjust("1 minute")
-      assert.strictEqual(yield* ask(app, Redacted.value(old.clientSecret)), 401)
-      assert.strictEqual(yield* ask(app), 200)
-    }).pipe(Effect.provide(App))
-  )
-
-  it.effect("revokeSecret refuses that one only", () =>
-    Effect.gen(function* () {
-      const ims = yield* fake
-      const old = yield* own
-      const app = yield* ims.regenerateSecret(old.clientId, { overlap: "1 hour" })
-      yield* ims.revokeSecret(old.clientId, old.clientSecret)
-      assert.strictEqual(yield* ask(app, Redacted.value(old.clientSecret)), 401)
-      assert.strictEqual(yield* ask(app), 200)
-      yield* ims.revokeSecret(old.clientId, app.credentials.clientSecret)
-      assert.strictEqual(yield* refused, "InvalidClient")
+      assert.strictEqual((yield* getMe()).headers["www-authenticate"], 'Bearer realm="iTwin Platform"')
+      const query = yield* HttpClient.get("https://api.bentley.com/users/me?access_token=fake")
+      assert.strictEqual(query.status, 401)
+      assert.include((yield* ims.journal).at(-1)?.explanation, "query")
+      const invalid = yield* getMe("Bearer fake")
+      assert.match(
+        invalid.headers["www-authenticate"] ?? "",
+        /^Bearer realm="iTwin Platform", error="invalid_token", error_description="The token is malformed/
+      )
+      const narrow = yield* ims.issueToken({ scopes: ["itwins:read"] })
+      const forbidden = yield* getMe(Redacted.value(narrow.authorizationHeader))
+      assert.strictEqual(forbidden.status, 403)
+      assert.include(forbidden.headers["www-authenticate"], 'error="insufficient_scope"')
     }).pipe(Effect.provide(App))
   )
 })
 
-describe("apps and their tokens", () => {
-  it.effect("a revoked token is refused by the APIs, and the next one is not", () =>
+describe("iTwins", () => {
+  const list = Effect.fnUntraced(function* (query: string, headers: Record<string, string> = {}) {
+    const api = yield* ITwinHttpClient.ITwinHttpClient
+    const response = yield* api.get(`/itwins${query}`, { headers })
+    const body = JSON.parse(yield* response.text)
+    return { status: response.status, headers: response.headers, body, names: namesOf(body.iTwins) }
+  })
+  const namesOf = (iTwins: ReadonlyArray<{ displayName: string }> = []) => iTwins.map(({ displayName }) => displayName)
+
+  const withITwins = (count: number) =>
     Effect.gen(function* () {
       const ims = yield* fake
-      yield* ims.revokeToken(yield* refresh)
-      assert.strictEqual(yield* me, "Unauthorized")
-      yield* refresh
-      assert.strictEqual(yield* me, "ok")
-      yield* ims.revokeAllTokens((yield* own).clientId)
-      assert.strictEqual(yield* me, "Unauthorized")
-    }).pipe(Effect.provide(App))
-  )
-
-  it.effect("a disabled app gets no token, and its old ones are refused, until it is enabled", () =>
-    Effect.gen(function* () {
-      const ims = yield* fake
-      const { clientId } = yield* own
-      yield* refresh
-      yield* ims.disableApp(clientId)
-      assert.strictEqual(yield* me, "Unauthorized")
-      assert.strictEqual(yield* refused, "InvalidClient")
-      yield* ims.enableApp(clientId)
-      assert.strictEqual(yield* me, "ok")
-      yield* ims.deleteApp(clientId)
-      assert.strictEqual(yield* me, "Unauthorized")
-      assert.strictEqual(yield* refused, "InvalidClient")
-    }).pipe(Effect.provide(App))
-  )
-
-  it.effect("the identity appears after its delay", () =>
-    Effect.gen(function* () {
-      assert.strictEqual(yield* me, "NotFound")
-      yield* TestClock.adjust("5 minutes")
-      assert.strictEqual(yield* me, "ok")
-    }).pipe(
-      Effect.provide(
-        ITwin.layerWith({}).pipe(
-          Layer.provideMerge(FakeIms.layerTest({ app: { name: "New", identityDelay: "5 minutes" } }))
-        )
-      )
-    )
-  )
-
-  it.effect("tokens live as long as the app, the fake or the profile says", () =>
-    Effect.gen(function* () {
-      for (const [options, seconds] of [
-        [{}, 3600],
-        [{ profile: { tokenLifeSeconds: 3599 } }, 3599],
-        [{ tokenLife: "10 minutes" }, 600],
-        [{ tokenLife: "10 minutes", app: { name: "Short", tokenLife: "1 minute" } }, 60]
-      ] as const) {
-        const token = yield* Effect.provide(
-          refresh,
-          TokenCache.layerWith({}).pipe(Layer.provide(FakeIms.layerTest(options)))
-        )
-        assert.strictEqual((token.expiresAt.epochMilliseconds - token.issuedAt.epochMilliseconds) / 1000, seconds)
+      const { clientEmail } = yield* own
+      for (let i = 0; i < count; i++) {
+        const { id } = yield* ims.createITwin({ displayName: `T${i}`, number: `N${i}` })
+        yield* ims.addMember(id, { email: clientEmail })
       }
+      yield* ims.createITwin({ displayName: "Hidden" })
     })
-  )
 
-  it.effect("claims of an app replace the platform's: another audience is refused", () =>
+  it.effect("are listed for their members only, with nulls where nothing is known", () =>
     Effect.gen(function* () {
-      yield* refresh
-      assert.strictEqual(yield* me, "Unauthorized")
-    }).pipe(
-      Effect.provide(
-        ITwin.layerWith({}).pipe(
-          Layer.provideMerge(FakeIms.layerTest({ app: { name: "Elsewhere", claims: { aud: ["elsewhere"] } } }))
-        )
-      )
-    )
-  )
-
-  it.effect("claims and fields can be changed for one call, and fields for one app", () =>
-    Effect.gen(function* () {
-      const ims = yield* fake
-      yield* ims.script("POST /connect/token", Fault.once(Fault.claims({ aud: ["elsewhere"] })))
-      yield* refresh
-      assert.strictEqual(yield* me, "Unauthorized")
-      yield* refresh
-      assert.strictEqual(yield* me, "ok")
-      const app = yield* ims.registerApp({
-        name: "Odd",
-        response: { set: { scope: "users:read", expires_in: "60" }, omit: ["token_type"] }
+      yield* withITwins(1)
+      const { body, headers } = yield* list("")
+      assert.deepInclude(body.iTwins[0], {
+        class: "Endeavor",
+        subClass: "Project",
+        type: null,
+        number: "N0",
+        displayName: "T0"
       })
-      const { body } = yield* post({
-        grant_type: "client_credentials",
-        client_id: app.credentials.clientId,
-        client_secret: secretOf(app)
-      })
-      assert.deepInclude(body, { scope: "users:read", expires_in: "60" })
-      assert.notProperty(body, "token_type")
+      assert.lengthOf(body.iTwins, 1)
+      assert.deepStrictEqual(body._links, { self: { href: "https://api.bentley.com/itwins?$skip=0&$top=100" } })
+      assert.strictEqual(headers["x-max-return"], "1000")
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("the profile switches what is not documented", () =>
+  it.effect("are listed in pages that link to the next and the previous one", () =>
     Effect.gen(function* () {
-      const ims = yield* fake
-      const app = yield* ims.registerApp({ name: "Wide", scopes: ["a", "b", "openid"] })
-      const form = {
-        grant_type: "client_credentials",
-        client_id: app.credentials.clientId,
-        client_secret: secretOf(app)
-      }
-      const wrong = yield* post({ ...form, client_secret: "fake-secret-wrong" })
-      assert.strictEqual(wrong.status, 400)
-      const token = yield* post({ ...form, scope: "b a" })
-      assert.strictEqual(token.body.scope, "b a")
-      const claims = JSON.parse(atob(String(token.body.access_token).split(".")[1] ?? ""))
-      assert.strictEqual(claims.scope, "b a")
-      assert.strictEqual((yield* post({ ...form, scope: "openid" })).body.error, "invalid_scope")
-      const basic = yield* post(
-        { grant_type: "client_credentials" },
-        HttpClientRequest.basicAuth(app.credentials.clientId, secretOf(app))
-      )
-      assert.strictEqual(basic.body.error, "invalid_client")
-    }).pipe(
-      Effect.provide(
-        FakeIms.layerTest({
-          profile: { invalidClientStatus: 400, scopeClaim: "string", scopeInResponse: true, clientSecretBasic: false }
-        })
-      )
-    )
-  )
-
-  it.effect("in process, tokens are Ed25519 by default and verify with the published key", () =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(1_800_000_000_000)
-      const ims = yield* fake
-      const first = Redacted.value((yield* refresh).value)
-      yield* ims.rotateKeys
-      const second = Redacted.value((yield* refresh).value)
-      const response = yield* HttpClient.get("https://ims.bentley.com/.well-known/openid-configuration/jwks")
-      const { keys } = JSON.parse(yield* response.text)
-      assert.strictEqual(keys.length, 2)
-      assert.isTrue(keys.every((key: object) => !("d" in key)))
-      for (const [jwt, key] of [
-        [second, keys[0]],
-        [first, keys[1]]
-      ]) {
-        const verified = yield* Effect.promise(async () =>
-          jwtVerify(jwt, await importJWK(key), {
-            issuer: "https://ims.bentley.com",
-            currentDate: new Date(1_800_000_000_000)
-          })
-        )
-        assert.strictEqual(verified.protectedHeader.alg, "EdDSA")
-      }
+      yield* withITwins(5)
+      const first = yield* list("?$top=2")
+      assert.deepStrictEqual(first.names, ["T0", "T1"])
+      assert.strictEqual(first.body._links.next.href, "https://api.bentley.com/itwins?$skip=2&$top=2")
+      assert.notProperty(first.body._links, "prev")
+      const last = yield* list("?$skip=4&$top=2")
+      assert.deepStrictEqual(last.names, ["T4"])
+      assert.notProperty(last.body._links, "next")
+      assert.strictEqual(last.body._links.prev.href, "https://api.bentley.com/itwins?$skip=2&$top=2")
+      assert.deepStrictEqual((yield* list("?$skip=9")).names, [])
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("introspection and revocation go by RFC 7662 and RFC 7009", () =>
+  it.effect("can't be reached beyond X-Max-Return", () =>
+    Effect.gen(function* () {
+      yield* withITwins(5)
+      const limited = yield* list("?$skip=2&$top=2", { "x-max-return": "3" })
+      assert.deepStrictEqual(limited.names, ["T2"])
+      assert.strictEqual(limited.headers["x-max-return"], "3")
+      assert.notProperty(limited.body._links, "next")
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect.each([
+    ["?$top=0", {}],
+    ["?$top=1001", {}],
+    ["?$top=x", {}],
+    ["?$skip=-1", {}],
+    ["?$skip=1.5", {}],
+    ["", { "x-max-return": "0" }],
+    ["", { "x-max-return": "10001" }]
+  ] as ReadonlyArray<readonly [string, Record<string, string>]>)(
+    "are not listed for %s with the headers %j",
+    ([query, headers]) =>
+      Effect.gen(function* () {
+        const { body, status } = yield* list(query, headers)
+        assert.strictEqual(status, 422)
+        assert.match(body.error.details[0].message, /must be an integer/)
+      }).pipe(Effect.provide(App))
+  )
+
+  it.effect("are not served in a version that the fake does not have", () =>
     Effect.gen(function* () {
       const ims = yield* fake
-      const app = yield* register()
-      const other = yield* register()
-      const form = (app: FakeIms.App) => ({ client_id: app.credentials.clientId, client_secret: secretOf(app) })
-      const call = (path: string, body: Record<string, string>) =>
-        Effect.flatMap(
-          HttpClient.execute(
-            HttpClientRequest.post(`https://ims.bentley.com/connect/${path}`).pipe(
-              HttpClientRequest.bodyUrlParams(body)
-            )
-          ),
-          (response) => Effect.map(response.text, (text) => ({ status: response.status, body: JSON.parse(text) }))
-        )
-      const { body } = yield* post({ ...form(app), grant_type: "client_credentials" })
-      const token = String(body.access_token)
-      const active = yield* call("introspect", { ...form(other), token })
-      assert.deepInclude(active.body, { active: true, client_id: app.credentials.clientId, scope: "itwin-platform" })
-      assert.deepStrictEqual((yield* call("introspect", { ...form(other), token: "x" })).body, { active: false })
-      assert.strictEqual(
-        (yield* call("introspect", { token, ...form(app), client_secret: "fake-secret-x" })).status,
-        401
+      const accept = (version: number) => ({ accept: `application/vnd.bentley.itwin-platform.v${version}+json` })
+      assert.strictEqual((yield* list("", accept(1))).status, 200)
+      assert.strictEqual((yield* list("")).status, 200)
+      assert.strictEqual((yield* list("", accept(2))).status, 406)
+      assert.deepStrictEqual(
+        (yield* ims.journal).slice(1).map(({ explanation, headers }) => [headers.accept, explanation]),
+        [
+          [accept(1).accept, undefined],
+          [undefined, undefined],
+          [accept(2).accept, "The fake serves version 1 of this operation."]
+        ]
       )
-      assert.strictEqual((yield* call("introspect", form(app))).body.error, "invalid_request")
-      // Only its own app can revoke a token (RFC 7009 §2.1).
-      assert.strictEqual((yield* call("revocation", { ...form(other), token })).status, 400)
-      assert.isTrue((yield* call("introspect", { ...form(app), token })).body.active)
-      assert.strictEqual((yield* call("revocation", { ...form(app), token })).status, 200)
-      assert.deepStrictEqual((yield* call("introspect", { ...form(app), token })).body, { active: false })
-      assert.notInclude(JSON.stringify(yield* ims.journal), token)
-    }).pipe(Effect.provide(FakeIms.layerTest()))
+    }).pipe(Effect.provide(App))
   )
 })
 
@@ -271,7 +158,7 @@ describe("access control", () => {
       )
     )
 
-  it.effect("an app sees an iTwin only when it was added, with the permissions of its roles", () =>
+  it.effect("shows an iTwin only to its members, with the permissions of their roles", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientEmail } = yield* own
@@ -294,7 +181,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("adding a member needs the permission, known roles and a whole body", () =>
+  it.effect("adds a member only with the permission, known roles and a complete body", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { clientEmail } = yield* own
@@ -322,7 +209,98 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("a route of one's own stands behind the same bearer check", () =>
+  it.effect("lists members in pages whose links have another path than the operation", () =>
+    Effect.gen(function* () {
+      const ims = yield* fake
+      const { clientEmail } = yield* own
+      const { id } = yield* ims.createITwin({ displayName: "Bridge" })
+      for (const email of [clientEmail, "b@example.com", "c@example.com"]) yield* ims.addMember(id, { email })
+      const { body } = yield* get(path(id, "members/users?$skip=1&$top=1"))
+      assert.deepStrictEqual(
+        body.members.map(({ email }: { email: string }) => email),
+        ["b@example.com"]
+      )
+      const { href } = body._links.next
+      assert.strictEqual(href, `https://api.bentley.com/accesscontrol/itwins/${id}/members?$skip=2&$top=1`)
+      assert.strictEqual((yield* get(href)).status, 404)
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("lists a removed member without e-mail, and denies access until the member is added again", () =>
+    Effect.gen(function* () {
+      const ims = yield* fake
+      const { clientEmail } = yield* own
+      const { id } = yield* ims.createITwin({ displayName: "Bridge" })
+      const role = yield* ims.addRole(id, { displayName: "Reader", permissions: ["itwins_read"] })
+      const other = yield* register()
+      for (const email of [clientEmail, other.credentials.clientEmail]) {
+        yield* ims.addMember(id, { email, roleIds: [role.id] })
+      }
+      yield* ims.removeMember(id, other.credentials.clientEmail)
+      const { members } = (yield* get(path(id, "members/users"))).body
+      assert.lengthOf(members, 2)
+      assert.deepInclude(members[1], { email: null, givenName: null, roles: [] })
+      yield* ims.removeMember(id, clientEmail)
+      assert.strictEqual((yield* get(path(id, "permissions"))).status, 404)
+      yield* ims.addMember(id, { email: clientEmail })
+      assert.deepStrictEqual((yield* get(path(id, "permissions"))).body, { permissions: [] })
+      const unknown = yield* Effect.exit(ims.removeMember(id, "nobody@example.com"))
+      assert.include(String(unknown), "no member nobody@example.com")
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("returns 406 for version 1", () =>
+    Effect.gen(function* () {
+      const ims = yield* fake
+      const { id } = yield* ims.createITwin({ displayName: "Bridge" })
+      const api = yield* ITwinHttpClient.ITwinHttpClient
+      for (const [version, status] of [
+        [1, 406],
+        [2, 404]
+      ]) {
+        const headers = { accept: `application/vnd.bentley.itwin-platform.v${version}+json` }
+        assert.strictEqual((yield* api.get(path(id, "permissions"), { headers })).status, status)
+      }
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("passes the request with its query and its body to the handler of an added route", () =>
+    Effect.gen(function* () {
+      const ims = yield* fake
+      yield* ims.addRoute("POST", "/echo/:id", ({ params, request }) =>
+        Effect.gen(function* () {
+          const bytes = new Uint8Array(yield* Effect.orDie(request.arrayBuffer))
+          const { headers, method, url } = request
+          return HttpServerResponse.jsonUnsafe(
+            { bytes: [...bytes], id: params.id, method, note: headers["x-note"], type: headers["content-type"], url },
+            { status: 418 }
+          )
+        })
+      )
+      const bytes = [0, 255, 128, 10]
+      const api = yield* ITwinHttpClient.ITwinHttpClient
+      const response = yield* api.execute(
+        HttpClientRequest.post("/echo/7?a=b%20c&$top=1").pipe(
+          HttpClientRequest.setHeader("x-note", "hello"),
+          HttpClientRequest.bodyUint8Array(new Uint8Array(bytes), "application/x-test")
+        )
+      )
+      assert.strictEqual(response.status, 418)
+      const { url, ...rest } = JSON.parse(yield* response.text)
+      assert.deepStrictEqual(rest, { bytes, id: "7", method: "POST", note: "hello", type: "application/x-test" })
+      const query = new URL(url, "https://api.bentley.com").searchParams
+      assert.deepStrictEqual(
+        [...query],
+        [
+          ["a", "b c"],
+          ["$top", "1"]
+        ]
+      )
+      assert.strictEqual((yield* ims.journal).at(-1)?.outcome, "418")
+    }).pipe(Effect.provide(App))
+  )
+
+  it.effect("protects an added route with the same check of the token", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.addRoute("GET", "/storage/:folder", ({ clientId, params }) =>
@@ -337,7 +315,7 @@ describe("access control", () => {
 })
 
 describe("the journal", () => {
-  it.effect("counts token requests, and shows itself as a table when the count is another", () =>
+  it.effect("counts token requests, and fails with a table when the count differs", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* refresh
@@ -348,7 +326,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("tells what happened to whom, and how much at once", () =>
+  it.effect("shows the requests of one app, and how many were served at once", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const apps = yield* Effect.all([register(), register(), register()])
@@ -375,7 +353,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("awaitRequest waits for a request that is still to come, on no clock", () =>
+  it.effect("awaitRequest returns a later request when it arrives", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const waiting = yield* Effect.forkChild(ims.awaitRequest("GET /users/me"))
@@ -386,7 +364,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("is the same twice for the same seed, script and clock", () => {
+  it.effect("is the same in two runs with the same seed, script and clock", () => {
     const story = Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.script("POST /connect/token", ...FakeIms.maintenance("5 seconds"))

@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import { failure, makeVaultTest, newest, reads, vaultContract, type Wiring } from "./vaultContract.ts"
 import { vaultOperations } from "./vaultOperations.ts"
 
-/** The real SDK over the fake's `httpClient`. Its retries are off: they would wait for the machine's clock. */
+/** The SDK over the fake's `httpClient`, without retries: they would wait on the clock of the machine. */
 const wiring = Effect.map(FakeKeyVault.FakeKeyVault, ({ httpClient, tenantId, clientId, clientSecret }): Wiring => {
   const options = { httpClient, retryOptions: { maxRetries: 0 } }
   return {
@@ -280,6 +280,8 @@ describe("FakeKeyVault in process", () => {
           [5, "/secrets/itwin/"]
         ]
       )
+      assert.strictEqual(yield* vault.droppedEntries, 3)
+      assert.strictEqual(yield* vault.countRequests("GET /secrets/:name"), 4)
     }).pipe(Effect.provide(FakeKeyVault.layerTest({ journalLimit: 2 })))
   )
 

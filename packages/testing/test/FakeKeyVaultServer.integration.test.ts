@@ -41,7 +41,7 @@ const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: str
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
 
-/** The status and JSON of the answer to a request for this target, which may be no URL. */
+/** The status and JSON of the answer to a request for this target, which may not be a URL. */
 const getTarget = (server: string, target: string) =>
   Effect.promise(async () => {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -55,7 +55,7 @@ describe("FakeKeyVault on a socket", () => {
   vaultContract(vaultTest)
   vaultOperations(vaultTest)
 
-  it.live.each(["//", "http://[", "*"])("has nothing at %s", (target) =>
+  it.live.each(["//", "http://[", "*"])("returns 404 for the target %s", (target) =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
       const error = { code: "NotFound", message: "The fake has no such route." }
@@ -63,7 +63,7 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide(FakeKeyVaultServer.layer({ tls: false })))
   )
 
-  it.live("tells a client its own tenant when the authority that it asks about is no URL", () =>
+  it.live("returns its own tenant when the authority in a discovery request is not a URL", () =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
       const { tenantId } = yield* FakeKeyVault.FakeKeyVault
@@ -74,7 +74,7 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide([FakeKeyVaultServer.layer({ tls: false }), FetchHttpClient.layer]))
   )
 
-  it.live("gives a managed identity in another process its token and the secret", () =>
+  it.live("returns a token and the secret to a managed identity in another process", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       yield* vault.setSecret("itwin", "fake-secret-a+b/c=")
@@ -91,7 +91,7 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide(served))
   )
 
-  it.live("says over http what it says over https, and that it is a fake", () =>
+  it.live("answers over http as over https, and names itself a fake", () =>
     Effect.gen(function* () {
       const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
       const { tenantId, issueToken, setSecret } = yield* FakeKeyVault.FakeKeyVault
@@ -100,7 +100,7 @@ describe("FakeKeyVault on a socket", () => {
       yield* setSecret("itwin", "fake-secret-a+b/c=")
       const challenge = yield* HttpClient.get(`${url}/secrets/itwin?api-version=7.6`)
       assert.strictEqual(challenge.headers["x-fake-key-vault"], "1")
-      // Its own token endpoint, so that no fake client secret is sent to the real one.
+      // The token endpoint is the fake's, so that no client sends its secret to Microsoft's.
       assert.strictEqual(
         challenge.headers["www-authenticate"],
         `Bearer authorization="${url}/${tenantId}", resource="https://vault.azure.net"`
@@ -129,13 +129,16 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("answers for its own host only, on every route", () =>
+  it.live("answers only requests for its own host, on every route", () =>
     Effect.gen(function* () {
       const { url } = yield* FakeKeyVaultServer.Endpoint
       const { journal } = yield* FakeKeyVault.FakeKeyVault
       const { port } = new URL(url)
       const routes = [
         "GET /secrets/itwin?api-version=7.6",
+        "GET /secrets?api-version=7.6",
+        "DELETE /secrets/itwin?api-version=7.6",
+        "GET /tenant/discovery/v2.0/keys",
         "POST /tenant/oauth2/v2.0/token",
         "GET /common/discovery/instance",
         "GET /tenant/v2.0/.well-known/openid-configuration",

@@ -1,5 +1,7 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { get } from "node:https"
+import { createServer } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
@@ -30,6 +32,15 @@ const tokenOf = Effect.fnUntraced(function* ({ url, apps }: Bin["facts"], index 
   return yield* call(url, "POST /connect/token", {
     text: form.toString(),
     headers: { "content-type": "application/x-www-form-urlencoded" }
+  })
+})
+
+const freePort = Effect.callback<number>((resume) => {
+  const server = createServer()
+  server.listen(0, () => {
+    const address = server.address()
+    const port = typeof address === "object" && address !== null ? address.port : 0
+    server.close(() => resume(Effect.succeed(port)))
   })
 })
 
@@ -81,7 +92,7 @@ describe("fake-ims", () => {
     })
   )
 
-  it.live.each<NodeJS.Signals>(["SIGINT", "SIGTERM"])(
+  it.live.each<NodeJS.Signals>(["SIGINT", "SIGTERM", "SIGHUP"])(
     "ends with code 0 on %s, though a request hangs",
     (signal) =>
       Effect.gen(function* () {
@@ -194,6 +205,161 @@ describe("fake-ims", () => {
     })
   )
 
+  it.live.each<readonly [ReadonlyArray<string>, string]>([
+    [["--prot", "1"], "--prot"],
+    [["--port", "x"], "--port"],
+    [["--port", "65536"], "--port"],
+    [["--token-life", "0"], "--token-life"],
+    [["--log-level", "loud"], "loud"],
+    [["serve"], "serve"]
+  ])("ends with code 2 and an empty stdout for %j", ([args, expected]) =>
+    Effect.promise(async () => {
+      const { code, stdout, stderr } = await run(args)
+      assert.deepStrictEqual([code, stdout], [2, ""])
+      assert.include(stderr, expected)
+      assert.include(stderr, '"fake-ims --help"')
+      assert.notMatch(stderr, /^\s+at /m)
+    })
+  )
+
+  it.live.each<readonly [string, string]>([
+    ["--help", "--ready-file"],
+    ["--version", "fake-ims v"],
+    ["--completions=bash", "complete"]
+  ])("prints %s on stdout and ends with code 0", ([flag, expected]) =>
+    Effect.promise(async () => {
+      const { code, stdout, stderr } = await run([flag])
+      assert.deepStrictEqual([code, stderr], [0, ""])
+      assert.include(stdout, expected)
+    })
+  )
+
+  it.live("writes a file when it is ready, and removes it at the end", () =>
+    Effect.gen(function* () {
+      const path = fileOf("ready.json", "left by an earlier process")
+      const { facts, kill, exited } = yield* started(["--ready-file", path])
+      assert.deepStrictEqual(JSON.parse(readFileSync(path, "utf8")), facts)
+      kill("SIGTERM")
+      yield* Effect.promise(() => exited)
+      assert.isFalse(existsSync(path))
+    })
+  )
+
+  it.live("removes the ready file of an earlier process also when it does not start", () =>
+    Effect.promise(async () => {
+      const path = fileOf("stale.json", "left by an earlier process")
+      assert.strictEqual((await run(["--ready-file", path, "--host", "0.0.0.0"])).code, 1)
+      assert.isFalse(existsSync(path))
+    })
+  )
+
+  describe("logs requests on stderr", () => {
+    const play = Effect.fnUntraced(function* (level: string) {
+      const { facts, kill, exited } = yield* started(["--log-level", level])
+      const [app] = facts.apps
+      yield* call(facts.url, "GET /health")
+      yield* tokenOf(facts)
+      yield* call(facts.url, `GET /users/me?access_token=${encodeURIComponent(app?.clientSecret ?? "")}`)
+      kill("SIGTERM")
+      const { stdout, stderr } = yield* Effect.promise(() => exited)
+      assert.strictEqual(stdout, `${JSON.stringify(facts)}\n`)
+      assert.notInclude(stderr, "fake-secret-")
+      const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z /
+      return stderr
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line) => {
+          assert.match(line, time)
+          return line
+            .replace(time, "")
+            .replace(/\d+ ms$/, "ms")
+            .replace(app?.clientId ?? "", "<client>")
+        })
+    })
+    const token = "INFO POST /connect/token 200 ok <client> ms"
+    const me = "INFO GET /users/me 401 HeaderNotFound - ms"
+
+    it.live.each([
+      ["info", [token, me]],
+      ["debug", ["DEBUG GET /health 200 - - ms", token, me]],
+      ["warn", []],
+      ["none", []]
+    ] as const)("with --log-level %s", ([level, lines]) =>
+      Effect.gen(function* () {
+        assert.deepStrictEqual(yield* play(level), [...lines])
+      })
+    )
+
+    it.live("also of requests without a response", () =>
+      Effect.gen(function* () {
+        const { facts, kill, exited } = yield* started(["--log-level", "info"])
+        const steps = [{ fault: { _tag: "Reset", when: "before" }, times: 1 }]
+        yield* call(facts.url, "POST /__admin/script", { json: { route: "GET /users/me", steps } })
+        yield* Effect.exit(call(facts.url, "GET /users/me"))
+        kill("SIGTERM")
+        assert.match((yield* Effect.promise(() => exited)).stderr, / INFO GET \/users\/me - fault: Reset - \d+ ms\n$/)
+      })
+    )
+  })
+
+  it.live("serves a vault too, whose certificate is in its JSON", () =>
+    Effect.gen(function* () {
+      const { facts } = yield* started(["--vault", "--seed", "a"])
+      const { vault } = facts
+      if (vault === undefined) return assert.fail("The facts lack the vault.")
+      assert.match(vault.url, /^https:\/\/127\.0\.0\.1:\d+$/)
+      assert.match(vault.clientSecret, /^fake-secret-/)
+      for (const host of ["127.0.0.1", "localhost", "[::1]"]) {
+        const url = vault.url.replace("127.0.0.1", host)
+        const challenge = yield* Effect.promise(
+          () =>
+            new Promise<string | undefined>((resolve, reject) => {
+              get(`${url}/secrets/a?api-version=7.6`, { ca: vault.certificate, agent: false }, (response) => {
+                response.resume()
+                resolve(response.headers["www-authenticate"])
+              }).on("error", reject)
+            })
+        )
+        assert.include(challenge ?? "", `authorization="${vault.url}/${vault.tenantId}"`)
+      }
+    })
+  )
+
+  describe("in a container, as the README's recipe starts it", () => {
+    const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
+    const recipe = /command: npx -y @effect-itwin\/testing (.*)/.exec(readme)?.[1] ?? ""
+    const config =
+      /```json\n(\{\n {2}"apps": \[\n[\s\S]*?\n\})\n```/.exec(readme)?.[1]?.replace(/^ *"seed".*\n/m, "") ?? ""
+    const check = /test: \["CMD", "node", "-e", "(.*)"\]/.exec(readme)?.[1] ?? ""
+
+    it.live("is known under its public URL, and healthy", () =>
+      Effect.gen(function* () {
+        const args = recipe.split(" ")
+        assert.deepStrictEqual(args, [
+          ...["--host", "0.0.0.0", "--port", "8080", "--allow-remote"],
+          ...["--public-url", "http://fake-ims:8080", "--config", "/fake.json", "--log-level", "info"]
+        ])
+        args[args.indexOf("/fake.json")] = fileOf("fake.json", config)
+        // Another program of this machine may have the port of the recipe.
+        const port = yield* freePort
+        args[args.indexOf("8080")] = String(port)
+        const { facts } = yield* started(args, { FAKE_IMS_ADMIN_TOKEN: "let-me-in" })
+        assert.strictEqual(facts.url, "http://fake-ims:8080")
+        assert.strictEqual(facts.tokenEndpoint, "http://fake-ims:8080/connect/token")
+        const own = `http://127.0.0.1:${port}`
+        const headers = { host: "fake-ims:8080" }
+        const { body } = yield* call(own, "GET /.well-known/openid-configuration", { headers })
+        assert.strictEqual(body.issuer, "http://fake-ims:8080")
+        assert.strictEqual((yield* call(own, "GET /health")).status, 200)
+        assert.strictEqual((yield* call(own, "GET /health", { headers: { host: "example.com:8080" } })).status, 421)
+        assert.strictEqual((yield* call(own, "GET /__admin/apps", { headers })).status, 401)
+        const { clientId, clientSecret } = facts.apps[1] ?? {}
+        assert.include(readme, `ITWIN_CLIENT_ID: ${clientId}\n      ITWIN_CLIENT_SECRET: ${clientSecret}\n`)
+        execFileSync(process.execPath, ["-e", check.replace("8080", String(port))])
+      })
+    )
+  })
+
   it.live("takes seed and life from its flags", () =>
     Effect.gen(function* () {
       const [one, two] = yield* Effect.all([started(["--seed", "x", "--token-life", "5"]), started(["--seed", "x"])])
@@ -203,7 +369,7 @@ describe("fake-ims", () => {
   )
 
   it.live.each<readonly [string, unknown, ReadonlyArray<string>]>([
-    ["no JSON", '{"apps":[', ["JSON"]],
+    ["no JSON", '{\n  "apps": [,]}', ["line 2, column 12: This is not JSON. Expected a value or ]."]],
     ["a name that the platform refuses", { apps: [{ name: "a,b" }] }, ["apps[0].name: Expected an app name"]],
     ["a field it does not know", { apps: [{ name: "a", scope: "x" }] }, ["apps[0].scope"]],
     [

@@ -12,7 +12,12 @@ export interface Facts {
   readonly tokenEndpoint: string
   readonly apiBaseUrl: string
   readonly apps: ReadonlyArray<{ readonly name: string; readonly clientId: string; readonly clientSecret: string }>
-  readonly vault?: { readonly url: string; readonly certificate?: string }
+  readonly vault?: {
+    readonly url: string
+    readonly tenantId: string
+    readonly clientSecret: string
+    readonly certificate?: string
+  }
 }
 
 export interface Exited {

@@ -1,4 +1,4 @@
-// What the fake promises on the wire, whichever way it is served: run in process and over a socket.
+// The contract of the fake on the wire. It is run in process and over a socket.
 
 import { assert, type it as unit } from "@effect/vitest"
 import { FakeIms } from "@effect-itwin/testing"
@@ -47,7 +47,7 @@ export const contract = (
   test: typeof unit.effect | typeof unit.live,
   layer: Layer.Layer<FakeIms.FakeIms | HttpClient.HttpClient, unknown>
 ) => {
-  test("grants a token for an hour, not to be stored", () =>
+  test("returns a token for an hour that must not be stored", () =>
     Effect.gen(function* () {
       const { status, headers, body } = yield* post(valid(yield* register()))
       assert.strictEqual(status, 200)
@@ -56,7 +56,7 @@ export const contract = (
       assert.match(headers["x-correlation-id"] ?? "", /^[\w-]{36}$/)
     }).pipe(Effect.provide(layer)))
 
-  test("accepts HTTP Basic, form-encoded", () =>
+  test("accepts HTTP Basic with form-encoded credentials", () =>
     Effect.gen(function* () {
       const app = yield* register()
       const { status } = yield* post(
@@ -70,7 +70,7 @@ export const contract = (
     ["an unknown client", (app) => ({ ...valid(app), client_id: "service-x" }), 401, "invalid_client"],
     ["a wrong secret", (app) => ({ ...valid(app), client_secret: "fake-secret-x" }), 401, "invalid_client"],
     [
-      "a secret cut at +",
+      "a secret that was cut at +",
       (app) => ({ ...valid(app), client_secret: secretOf(app).split("+")[0] ?? "" }),
       401,
       "invalid_client"
@@ -92,7 +92,7 @@ export const contract = (
       400,
       "invalid_request"
     ]
-  ])("refuses %s", ([_name, form, status, error]) =>
+  ])("returns an OAuth error for %s", ([_name, form, status, error]) =>
     Effect.gen(function* () {
       const answer = yield* post(form(yield* register()))
       assert.strictEqual(answer.status, status)
@@ -101,7 +101,7 @@ export const contract = (
     }).pipe(Effect.provide(layer))
   )
 
-  test("refuses a body that is no form, and two ways of authentication at once", () =>
+  test("rejects a body that is not a form, and two ways of authentication at once", () =>
     Effect.gen(function* () {
       const app = yield* register()
       const asJson = yield* post({}, HttpClientRequest.bodyJsonUnsafe(valid(app)))
@@ -113,7 +113,7 @@ export const contract = (
       assert.strictEqual(twice.body.error, "invalid_request")
     }).pipe(Effect.provide(layer)))
 
-  test("tells who a token belongs to", () =>
+  test("returns the identity of the app that a token belongs to", () =>
     Effect.gen(function* () {
       const app = yield* register()
       const { status, body } = yield* getMe(`Bearer ${yield* tokenFor(app)}`)
@@ -122,7 +122,7 @@ export const contract = (
       assert.match(body.user.createdDateTime, /\.\d{7}Z$/)
     }).pipe(Effect.provide(layer)))
 
-  test("refuses a call without token, with a forged one, and without the scope", () =>
+  test("rejects a call without a token, with a forged token, or without the scope", () =>
     Effect.gen(function* () {
       const missing = yield* getMe()
       assert.strictEqual(missing.status, 401)
@@ -348,7 +348,7 @@ export const contract = (
       assert.strictEqual((yield* fake.awaitRequest("GET /users/me")).number, 1)
     }).pipe(Effect.provide(layer)))
 
-  test("answers 404 where it has no route", () =>
+  test("returns 404 for a path that it does not serve", () =>
     Effect.gen(function* () {
       const { environment } = yield* FakeIms.FakeIms
       const response = yield* HttpClient.get(`${environment.apiBaseUrl}/nothing`)

@@ -161,6 +161,15 @@ describe("journal", () => {
     })
   )
 
+  it.effect("shows the first 16,384 characters of a body, and no part of a secret at their end", () =>
+    Effect.gen(function* () {
+      const engine = yield* make()
+      const before = "a".repeat(16_380)
+      yield* send(engine, "POST", "/things", HttpClientRequest.bodyText(`${before}hidden${before}`, "text/plain"))
+      assert.strictEqual(last(engine)?.body, `${before}<red`)
+    })
+  )
+
   it.effect("keeps the newest entries and counts all requests", () =>
     Effect.gen(function* () {
       const engine = yield* make(3)

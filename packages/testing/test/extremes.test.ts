@@ -32,7 +32,7 @@ const entry: Journal.Entry = {
 }
 
 describe("a fake with a long history", () => {
-  it("shows its journal as a table, each column as wide as its widest cell", () => {
+  it("formats its journal as a table whose columns are as wide as their widest cell", () => {
     const entries = Array.from({ length: many }, () => entry)
     const lines = Journal.format([...entries, { ...entry, route: "GET /much/longer" }]).split("\n")
     assert.strictEqual(lines.length, many + 2)
@@ -69,15 +69,15 @@ describe("a fake with a long history", () => {
       const fake = yield* make({ tokenLife: "1 minute" }, where)
       const controls = makeControls(fake, Environment.production)
       yield* controls.registerApp({ name: "Busy" })
-      for (let i = 0; i < 5_000; i++) {
+      for (let i = 0; i < 2_500; i++) {
         yield* controls.issueToken()
         yield* TestClock.adjust("1 second")
+        assert.isAtMost(fake.ims.issued.size(), 1_000)
       }
-      assert.isAtMost(fake.ims.issued.size(), 1_000)
     })
   )
 
-  it.effect("takes a script of as many steps", () =>
+  it.effect("accepts a script of as many steps", () =>
     Effect.gen(function* () {
       const script = makeScript(yield* Clock.Clock)
       script.add(Array.from({ length: many }, () => Fault.once(Fault.hang)))
@@ -89,7 +89,7 @@ describe("a fake with a long history", () => {
 describe("a fake whose clock stands beyond the years of a Date", () => {
   const beyond = 9_000_000_000_000_000
 
-  it.effect("serves a user, and shows its journal", () =>
+  it.effect("serves a user and formats its journal", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(beyond)
       const { status, body } = yield* getMe(`Bearer ${yield* tokenFor(yield* register())}`)

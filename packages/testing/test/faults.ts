@@ -1,4 +1,4 @@
-// What each fault makes of a token request: one table, run in process and over a socket.
+// The result of a token request for each fault: one table, run in process and over a socket.
 
 import { assert, type it as unit } from "@effect/vitest"
 import {
@@ -22,11 +22,11 @@ const table: ReadonlyArray<readonly [string, Fault.Fault, string]> = [
   ["a redirect", Fault.redirect("https://login.example.com/"), "RedirectRefused"],
   ["a page of a captive portal", Fault.html(200, "Welcome"), "InvalidResponse"],
   ["a delay within the limit", Fault.delay("10 millis"), "ok"],
-  ["a delay beyond the limit", Fault.delay("10 seconds"), "Timeout"],
+  ["a delay over the limit", Fault.delay("10 seconds"), "Timeout"],
   ["no answer", Fault.hang, "Timeout"],
-  ["a stall amid the body", Fault.stall, "Timeout"],
+  ["a stall in the body", Fault.stall, "Timeout"],
   ["a reset before the answer", Fault.reset, "Transport/reset"],
-  ["a reset amid the body", Fault.resetAmidBody, "Transport/reset"],
+  ["a reset in the body", Fault.resetAmidBody, "Transport/reset"],
   ["a truncated body", Fault.truncate, "InvalidResponse"],
   ["a wrong content type", Fault.contentType("text/html"), "ok"],
   ["expires_in as text", Fault.fields({ expires_in: "3600" }), "ok"],
@@ -34,15 +34,15 @@ const table: ReadonlyArray<readonly [string, Fault.Fault, string]> = [
   ["no expires_in", Fault.omit("expires_in"), "ok"],
   ["no access_token", Fault.omit("access_token"), "InvalidResponse"],
   ["another token type", Fault.fields({ token_type: "MAC" }), "InvalidResponse"],
-  ["an OAuth error of its own", Fault.respond({ status: 400, body: { error: "weird" } }), "OAuthError"],
+  ["an unknown OAuth error", Fault.respond({ status: 400, body: { error: "weird" } }), "OAuthError"],
   ["204", Fault.respond({ status: 204 }), "UnexpectedStatus"]
 ]
 
-/** Requests go to the fake, wherever it is. */
+/** Sends requests to the fake, in process or on its socket. */
 const provideEnvironment = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(FakeIms.FakeIms, ({ environment }) => Effect.provide(effect, Environment.layer(environment)))
 
-/** Runs the effect to its end, moving virtual time where there is any. */
+/** Runs the effect to its end, and advances virtual time if there is any. */
 export type RunToEnd = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 const policy = RetryPolicy.layer(RetryPolicy.make({ attempts: 1, attemptTimeout: Duration.seconds(1) }))
@@ -76,7 +76,7 @@ export const faults = (
     runToEnd
   )
 
-  test.each(table)("%s, and then normal again", ([_name, fault, expected]) =>
+  test.each(table)("returns the expected result for %s, and a token for the next request", ([_name, fault, expected]) =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", Fault.once(fault))
@@ -87,7 +87,7 @@ export const faults = (
     }).pipe(withApp)
   )
 
-  test("plays its steps in order: after, times, for ever", () =>
+  test("applies steps in order: after, times, always", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script(
@@ -101,7 +101,7 @@ export const faults = (
       assert.strictEqual(yield* outcome, "ok")
     }).pipe(withApp))
 
-  test("fails an API call as scripted, and nothing else", () =>
+  test("fails the scripted API call and no other request", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("GET /users/me", Fault.once(FakeIms.gateway401), Fault.once(FakeIms.rateLimited(7)))
@@ -115,7 +115,7 @@ export const faults = (
       yield* fake.assertTokenRequests(1)
     }).pipe(withApp))
 
-  test("verify names the steps that were never used", () =>
+  test("verify fails with the steps that were never used", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", Fault.once(Fault.hang))
@@ -124,7 +124,7 @@ export const faults = (
       yield* fake.clearScripts
     }).pipe(withApp))
 
-  test("has no script for a route that it does not have", () =>
+  test("lists its routes when a script names an unknown one", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       const exit = yield* Effect.exit(fake.script("GET /nothing", Fault.once(Fault.hang)))

@@ -17,7 +17,7 @@ const requestsTo = (facts: Bin["facts"]) => {
   /** An answer that is no success is a mistake of the test. */
   const did = (route: string, json?: unknown) =>
     Effect.flatMap(admin(route, json), ({ status, body }) =>
-      status < 300 ? Effect.succeed(body) : Effect.die(new FakeIms.FakeImsError(body))
+      status < 300 ? Effect.succeed(body) : Effect.die(new FakeIms.FakeError(body))
     )
   return { admin, did, nothing: (route: string, json?: unknown) => Effect.asVoid(did(route, json)) }
 }
@@ -34,7 +34,7 @@ const commonControls = ({ admin, did, nothing }: Requests, root: string) => {
       ),
     clearScripts: nothing(`DELETE ${root}/script`),
     verify: Effect.flatMap(admin(`GET ${root}/verify`), ({ status, body }) =>
-      status === 200 ? Effect.void : Effect.fail(new FakeIms.FakeImsError(body))
+      status === 200 ? Effect.void : Effect.fail(new FakeIms.FakeError(body))
     ),
     journal,
     clearJournal: nothing(`DELETE ${root}/journal`),
@@ -148,7 +148,7 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
       Effect.flatMap(common.countRequests("POST /connect/token"), (count) =>
         count === n
           ? Effect.void
-          : Effect.fail(new FakeIms.FakeImsError({ message: `Expected ${n} token requests, and there were ${count}` }))
+          : Effect.fail(new FakeIms.FakeError({ message: `Expected ${n} token requests, and there were ${count}` }))
       ),
     reset: nothing("POST /__admin/reset")
   }

@@ -1,5 +1,5 @@
-// Our core against a server that others wrote, and one contract for that server and the fake, so that the fake can't
-// drift from OAuth. Single requests are compared in sideBySide.integration.test.ts.
+// Core with a server that others wrote, and one contract for that server and the fake, so that the fake can't drift from
+// OAuth. Single requests are compared in sideBySide.integration.test.ts.
 
 import { assert, describe, layer } from "@effect/vitest"
 import { ClientCredentials, RetryPolicy, Scopes, SecretProvider, TokenCache, TokenRequest } from "@effect-itwin/core"
@@ -41,7 +41,7 @@ describe.each(peers)("core asks %s", (_name, served) => {
       Effect.map(Effect.flip(send(credentials, scope)), (error) => error.reason._tag)
 
     layer(overHttp(served), live)(`by ${authentication}`, (it) => {
-      it.effect("and gets a token for the scopes it asked for", () =>
+      it.effect("and gets a token for the requested scopes", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           const token = yield* send(app, "itwin-platform itwins:read")
@@ -52,7 +52,7 @@ describe.each(peers)("core asks %s", (_name, served) => {
         })
       )
 
-      it.effect("and is told InvalidClient of a wrong secret and of an unknown client", () =>
+      it.effect("and fails with InvalidClient for a wrong secret and for an unknown client", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           assert.strictEqual(yield* refusal(withSecret(app, "fake-secret-w+r/o=")), "InvalidClient")
@@ -61,7 +61,7 @@ describe.each(peers)("core asks %s", (_name, served) => {
         })
       )
 
-      it.effect("and is told InvalidScope of a scope that the app was not granted", () =>
+      it.effect("and fails with InvalidScope for a scope that the app was not granted", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           assert.strictEqual(yield* refusal(app, "itwin-platform users:read"), "InvalidScope")
@@ -199,7 +199,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
         })
     )
 
-    it.effect("gives nothing to GET", () =>
+    it.effect("does not return a token to GET", () =>
       Effect.gen(function* () {
         const { tokenEndpoint } = yield* Environment.Environment
         const { app } = yield* AuthorizationServer
@@ -211,7 +211,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
       })
     )
 
-    it.effect("knows a good token, and no longer when it was revoked (RFC 7662, RFC 7009)", () =>
+    it.effect("introspects a token as active until it is revoked (RFC 7662, RFC 7009)", () =>
       Effect.gen(function* () {
         const { app, otherApp, issuer } = yield* AuthorizationServer
         const token = yield* freshToken
@@ -234,7 +234,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
       })
     )
 
-    it.effect("says 200 to the revocation of a token that it doesn't know, or that is revoked (RFC 7009 §2.2)", () =>
+    it.effect("returns 200 to the revocation of an unknown or a revoked token (RFC 7009 §2.2)", () =>
       Effect.gen(function* () {
         const { app } = yield* AuthorizationServer
         assert.strictEqual((yield* revoke(app, "fake-token")).status, 200)
@@ -244,7 +244,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
       })
     )
 
-    it.effect("refuses to revoke the token of another app (RFC 7009 §2.1)", () =>
+    it.effect("does not revoke the token of another app (RFC 7009 §2.1)", () =>
       Effect.gen(function* () {
         const { app, otherApp } = yield* AuthorizationServer
         const token = yield* freshToken
@@ -254,7 +254,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
       })
     )
 
-    it.effect("calls a token that it doesn't know inactive, without an error (RFC 7662 §2.2)", () =>
+    it.effect("introspects an unknown token as inactive, without an error (RFC 7662 §2.2)", () =>
       Effect.gen(function* () {
         const { app } = yield* AuthorizationServer
         const { status, body } = yield* introspect(app, "fake-token")
@@ -263,7 +263,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
       })
     )
 
-    it.effect("introspects and revokes for its apps only, and needs a token", () =>
+    it.effect("introspects and revokes only for its apps and only with a token", () =>
       Effect.gen(function* () {
         const { app, introspectionEndpoint, revocationEndpoint } = yield* AuthorizationServer
         const token = yield* freshToken

@@ -12,8 +12,8 @@ it("FakeIms.layerTest takes the place of network and secrets, cannot fail and ne
   expectTypeOf(FakeIms.layerTest).parameter(0).toEqualTypeOf<FakeIms.TestOptions | undefined>()
 })
 
-it("FakeIms.assertTokenRequests fails with a FakeImsError only", () => {
+it("FakeIms.assertTokenRequests fails with a FakeError only", () => {
   expectTypeOf<FakeIms.FakeIms["Service"]["assertTokenRequests"]>().toEqualTypeOf<
-    (n: number) => Effect.Effect<void, FakeIms.FakeImsError>
+    (n: number) => Effect.Effect<void, FakeIms.FakeError>
   >()
 })

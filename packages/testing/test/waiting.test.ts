@@ -8,7 +8,7 @@ const url = "https://api.bentley.com"
 const get = (path: string) => HttpClient.get(`${url}${path}`)
 
 describe("waiting for requests", () => {
-  it.effect("counts those to the route alone, and from the start after a reset", () =>
+  it.effect("counts the requests to the route, and begins again after a reset", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.addRoute("GET", "/a", () => HttpServerResponse.empty())
@@ -29,7 +29,7 @@ describe("waiting for requests", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("leaves nothing behind at the fake IMS when it is interrupted", () =>
+  it.effect("removes the waiter of the fake IMS when it is interrupted", () =>
     Effect.gen(function* () {
       const { engine } = yield* make(undefined, { issuer: url, apiBaseUrl: url, algorithm: "EdDSA", seed: "s" })
       const fiber = yield* Effect.forkChild(engine.arrival("GET /users/me", 1), { startImmediately: true })

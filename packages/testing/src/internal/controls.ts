@@ -4,7 +4,6 @@ import * as Effect from "effect/Effect"
 import type { FakeIms } from "../FakeIms.ts"
 import { makeEngineControls } from "./engine/controls.ts"
 import type { Fake } from "./fakeIms.ts"
-import { FakeImsError } from "./ims/clients.ts"
 import { makeImsControls } from "./ims/controls.ts"
 import { makePlatformControls } from "./platform/controls.ts"
 
@@ -17,7 +16,7 @@ export const makeControls = (
   environment: Environment.Environment
 ): FakeIms["Service"] => {
   const { profile } = ims
-  const { assertRequests, entries, ...common } = makeEngineControls(engine, (message) => new FakeImsError({ message }))
+  const { assertRequests, entries, ...common } = makeEngineControls(engine)
   return {
     environment,
     ...makeImsControls(ims),

@@ -4,12 +4,11 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Options } from "../FakeIms.ts"
 import * as Profile from "../Profile.ts"
-import { verifyScripts } from "./engine/controls.ts"
+import { verifyWhenClosed } from "./engine/controls.ts"
 import { fromSeed } from "./engine/entropy.ts"
 import { type Engine, type Handler, makeEngine } from "./engine/handler.ts"
 import type { Algorithm } from "./engine/jwt.ts"
 import type { Path } from "./engine/router.ts"
-import { FakeImsError } from "./ims/clients.ts"
 import { authorization } from "./ims/endpoints/authorization.ts"
 import { discovery } from "./ims/endpoints/discovery.ts"
 import { introspection } from "./ims/endpoints/introspection.ts"
@@ -77,11 +76,7 @@ export const makeFake = Effect.fnUntraced(function* (
   const platform: Platform = { ims, apiBaseUrl: where.apiBaseUrl, iTwins: new Map() }
   for (const route of [token, introspection, revocation, authorization, discovery, keys]) engine.add(route(ims))
   for (const route of [usersMe(platform), listITwins(platform), ...accessControl(platform)]) engine.add(route)
-  yield* Effect.addFinalizer(() => {
-    const problem = verifyScripts(engine)
-    if (problem === undefined) return Effect.void
-    return options?.strict === true ? Effect.die(new FakeImsError({ message: problem })) : Effect.logWarning(problem)
-  })
+  yield* verifyWhenClosed(engine, options)
   return {
     engine,
     ims,

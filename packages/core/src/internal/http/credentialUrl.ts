@@ -1,4 +1,6 @@
 // Which URLs may receive credentials.
+import * as Schema from "effect/Schema"
+import * as SchemaTransformation from "effect/SchemaTransformation"
 
 const isLoopback = (hostname: string): boolean =>
   hostname === "localhost" || hostname === "[::1]" || /^127(?:\.\d{1,3}){3}$/.test(hostname)
@@ -15,3 +17,19 @@ export const checkCredentialUrl = (text: string, insecureHttp: boolean): string 
     ? "a URL without user info, query or fragment"
     : undefined
 }
+
+/** Returns the origin; throws a `SchemaError` unless the text is one that may receive credentials. */
+export const decodeOrigin: (text: string) => string = Schema.decodeSync(
+  Schema.String.check(
+    Schema.makeFilter((text) => {
+      const expected = checkCredentialUrl(text, false)
+      if (expected !== undefined) return `Expected ${expected}`
+      return new URL(text).pathname === "/" ? undefined : "Expected an origin, without a path"
+    })
+  ).pipe(
+    Schema.decodeTo(
+      Schema.String,
+      SchemaTransformation.transform({ decode: (text) => new URL(text).origin, encode: (text: string) => text })
+    )
+  )
+)

@@ -38,9 +38,14 @@ export const codeOf = (error: unknown, depth = 0): string | undefined => {
     : undefined
 }
 
+const kindOf = (code: string | undefined): TokenError.TransportKind | undefined =>
+  code === undefined ? undefined : kinds.find(([pattern]) => pattern.test(code))?.[1]
+
+/** Returns whether a repetition may help. An unknown host and an untrusted certificate need a change by a person. */
+export const mayPass = (code: string | undefined): boolean => code !== "ENOTFOUND" && kindOf(code) !== "tls"
+
 /** Returns why the request failed. `fallback` is the kind of an error that has no known code. */
 export const transportReason = (cause: unknown, fallback: TokenError.TransportKind): TokenError.Transport => {
   const code = codeOf(cause)
-  const kind = code === undefined ? undefined : kinds.find(([pattern]) => pattern.test(code))?.[1]
-  return new TokenError.Transport({ kind: kind ?? fallback, code })
+  return new TokenError.Transport({ kind: kindOf(code) ?? fallback, code })
 }

@@ -5,6 +5,7 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as HttpClientError from "effect/http/HttpClientError"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
@@ -15,6 +16,7 @@ import { pipeArguments } from "effect/Pipeable"
 import * as Redacted from "effect/Redacted"
 import * as Stream from "effect/Stream"
 import type { AccessToken } from "../../AccessToken.ts"
+import type { TokenError } from "../../TokenError.ts"
 import { defectOf, describeDefect } from "../shown/defect.ts"
 import { formatDuration } from "../shown/formatDuration.ts"
 import { readText } from "./readText.ts"
@@ -91,13 +93,35 @@ export const statusError = (response: Answer): HttpClientError.HttpClientError =
     })
   )
 
+/** Returns the failure of an exchange; undefined if it succeeded, died or was interrupted. */
+export const errorOf = <E>(outcome: Exit.Exit<unknown, E>): E | undefined =>
+  Option.getOrUndefined(Exit.findErrorOption(outcome))
+
+/** Returns the response, also if the given client turned its status into a failure. */
+export const answerOf = (
+  outcome: Exit.Exit<Answer, HttpClientError.HttpClientError | TokenError>
+): Answer | undefined => {
+  if (Exit.isSuccess(outcome)) return outcome.value
+  const error = errorOf(outcome)
+  const response =
+    error?._tag === "HttpClientError" && error.reason._tag === "StatusCodeError" ? error.response : undefined
+  return response instanceof Answer ? response : undefined
+}
+
+/** Cancels a body that is not read, and frees its connection. */
+export const release = (answer: Answer): Effect.Effect<void> =>
+  Effect.raceFirst(Effect.ignore(Stream.runDrain(answer.stream)), Effect.void)
+
 /** Returns the tokens that the response may echo. */
 export const secretsOf = (response: Response): ReadonlyArray<string> =>
   response instanceof Answer ? [Redacted.value(Answer.token(response).value)] : []
 
-/** Returns the e-mail of the app whose token was sent. */
-export const clientEmailOf = (response: Response): string | undefined =>
-  response instanceof Answer ? `${Answer.token(response).clientId}@apps.imsoidc.bentley.com` : undefined
+/** Returns the e-mail of the app whose token was sent, and the scopes of that token. */
+export const senderOf = (response: Response): { readonly clientEmail?: string; readonly scopes?: string } => {
+  if (!(response instanceof Answer)) return {}
+  const { clientId, scopes } = Answer.token(response)
+  return { clientEmail: `${clientId}@apps.imsoidc.bentley.com`, scopes }
+}
 
 /** Returns the same response with at most 256 KiB of its body. */
 export const capped = (response: Response): Effect.Effect<Response, HttpClientError.HttpClientError> =>

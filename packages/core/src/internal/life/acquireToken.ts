@@ -20,6 +20,7 @@ import { BeforeAttempt } from "../http/beforeAttempt.ts"
 import type { Pin } from "../http/pinTransport.ts"
 import { defectOf } from "../shown/defect.ts"
 import { formatDuration } from "../shown/formatDuration.ts"
+import type { Ask, Sharing } from "../store/reference.ts"
 import { longestStated } from "./backoff.ts"
 import type { Acquired, Attempt } from "./tokenLife.ts"
 
@@ -34,6 +35,8 @@ export interface Options {
   readonly client: HttpClient.HttpClient
   /** For requests to IMS only: the provider may use an HTTP client too. */
   readonly withOwnTransport: Pin
+  /** The store that the replicas of the app share, if there is one. */
+  readonly sharing: Sharing | undefined
 }
 
 const isSameSecret = (self: ClientCredentials, that: ClientCredentials): boolean =>
@@ -121,7 +124,7 @@ export const makeAcquireToken = (
         : Effect.fail(new TokenError.TokenError({ reason: new TokenError.SecretUnavailable({ error }), endpoint }))
     )
 
-  const request = (credentials: ClientCredentials, scopes: Scopes, attempt: Attempt) => {
+  const send: Ask = (credentials, scopes, attempt) => {
     let bornAt = now()
     const beforeAttempt = Effect.andThen(
       attempt.mayContinue,
@@ -137,12 +140,18 @@ export const makeAcquireToken = (
       Effect.provideService(Environment.Environment, environment),
       Effect.provideService(RetryPolicy, limits),
       Effect.provideService(BeforeAttempt, beforeAttempt),
-      Effect.map((token): Acquired => {
-        worked = credentials
-        return { token, bornAt }
-      })
+      Effect.map((token): Acquired => ({ token, bornAt }))
     )
   }
+
+  const ask = options.sharing?.ask(send) ?? send
+
+  const request: Ask = (credentials, scopes, attempt) =>
+    Effect.tap(ask(credentials, scopes, attempt), () =>
+      Effect.sync(() => {
+        worked = credentials
+      })
+    )
 
   const rejected = (error: TokenError.TokenError, credentials: ClientCredentials): TokenError.TokenError => {
     // Newer credentials, which another request read meanwhile, may be valid.

@@ -36,8 +36,19 @@ export interface Failed {
   readonly random: number
 }
 
+/** A pause that began elsewhere: another replica of the app failed. */
+interface Told {
+  readonly error: TokenError.TokenError
+  readonly length: number
+  readonly from: number
+  readonly until: number
+  readonly isStated: boolean
+}
+
 export interface Backoff<K> {
   readonly failed: (key: K, failed: Failed) => void
+  /** Begins a pause that another replica was told of. */
+  readonly told: (key: K, told: Told) => void
   /** Ends the pause of the key, and the one of all keys if it began before the request that succeeded. */
   readonly succeeded: (key: K, startedAt: number) => void
   /** The pause after the last failure since the last success, even if it has ended. */
@@ -57,6 +68,16 @@ const concernsEveryKey = ({ reason }: TokenError.TokenError, isStated: boolean):
   reason._tag === "InvalidClient" ||
   reason._tag === "UnauthorizedClient" ||
   reason._tag === "RateLimited"
+
+/** Returns how long the server asked to wait, in milliseconds. */
+export const statedBy = ({ retryAfter }: TokenError.TokenError): number =>
+  Math.min(Duration.toMillis(retryAfter ?? Duration.zero), longestStated)
+
+/** Returns the length of the pause after a failure, without jitter, if the pause before it should grow by this. */
+export const lengthAfter = (error: TokenError.TokenError, previous: number | undefined, growth = 2): number =>
+  previous === undefined
+    ? firstPause
+    : Math.min(previous * growth, mayPass(error) ? longestIfPassing : longestIfLasting)
 
 /** Returns the failure again, during its pause. */
 export const replay = ({ error, until }: Pause, now: number): TokenError.TokenError =>
@@ -84,33 +105,38 @@ export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<
     }
   }
 
+  const begin = (key: K, { error, from, isStated, length, until }: Told) => {
+    const isOfAll = concernsEveryKey(error, isStated)
+    // An earlier stated wait still holds.
+    const replaced = isOfAll ? pauseOfAll : pauses.get(key)
+    const pause: Pause = {
+      error,
+      length,
+      from,
+      until: Math.max(until, replaced?.until ?? 0),
+      statedUntil: Math.max(isStated ? until : 0, replaced?.statedUntil ?? 0),
+      isSettled: false
+    }
+    if (isOfAll) pauseOfAll = pause
+    else {
+      pauses.delete(key)
+      pauses.set(key, pause)
+      forgetOld(from)
+    }
+  }
+
   return {
     failed: (key, { error, now, random, startedAt }) => {
-      const stated = Math.min(Duration.toMillis(error.retryAfter ?? Duration.zero), longestStated)
-      const longest = options.replays ? (mayPass(error) ? longestIfPassing : longestIfLasting) : firstPause
+      const stated = statedBy(error)
       const before = last(key)
       // A request that was in progress when the pause began says nothing new.
       const growth = before !== undefined && startedAt <= before.from ? 1 : 2
-      const length = before === undefined ? firstPause : Math.min(before.length * growth, longest)
+      const grown = lengthAfter(error, before?.length, growth)
+      const length = options.replays ? grown : firstPause
       const until = now + Math.max(length, stated) * (1 + jitter * random)
-      const isOfAll = concernsEveryKey(error, stated > 0)
-      // An earlier stated wait still holds.
-      const replaced = isOfAll ? pauseOfAll : pauses.get(key)
-      const pause: Pause = {
-        error,
-        length,
-        from: now,
-        until: Math.max(until, replaced?.until ?? 0),
-        statedUntil: Math.max(stated > 0 ? until : 0, replaced?.statedUntil ?? 0),
-        isSettled: false
-      }
-      if (isOfAll) pauseOfAll = pause
-      else {
-        pauses.delete(key)
-        pauses.set(key, pause)
-        forgetOld(now)
-      }
+      begin(key, { error, length, from: now, until, isStated: stated > 0 })
     },
+    told: begin,
     succeeded: (key, startedAt) => {
       pauses.delete(key)
       if (pauseOfAll === undefined) return

@@ -25,6 +25,9 @@ export const defaults: Margins = {
   jitter: 0.1
 }
 
+/** With a shared store: one renewal serves all replicas, so an early one costs little. */
+export const softWithStore: Margin = { ofLife: 0.5, atMost: 30 * 60_000 }
+
 export type Phase = "fresh" | "due" | "late" | "over"
 
 /** The ages in milliseconds at which the phases begin; a tenth of the life ≤ due ≤ late ≤ over ≤ life. */

@@ -58,7 +58,7 @@ const logFailure = (error: TokenError, { isAwaited, left, previous }: Failed) =>
 
 export interface Telemetry {
   /**
-   * Calls of `get` by result. Counted without an effect, because `get` is the hot path; published with the next
+   * Calls by result. Counted without an effect, because `get` is the hot path; published with the next
    * request.
    */
   readonly counts: { hit: number; stale: number; miss: number }

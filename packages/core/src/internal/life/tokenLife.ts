@@ -29,6 +29,20 @@ export interface Attempt {
   readonly mayContinue: Effect.Effect<void, TokenError.TokenError>
   /** Names the client for which a token is about to be requested. Tokens of another client are dropped. */
   readonly useClient: (clientId: string) => Effect.Effect<void>
+  /** Whether a caller wants a token from IMS, whatever else has one. */
+  readonly isInsistent: boolean
+  /** The token in memory and the milliseconds that it has left, unless it has expired or nearly so. */
+  readonly held: () => { readonly token: AccessToken; readonly left: number } | undefined
+  /** Begins the pause that another replica was told of. */
+  readonly pause: (told: Paused) => void
+}
+
+/** A pause of another replica, in milliseconds. */
+export interface Paused {
+  readonly error: TokenError.TokenError
+  readonly length: number
+  readonly left: number
+  readonly isStated: boolean
 }
 
 export interface Acquired {
@@ -42,6 +56,8 @@ export interface Options<K extends string, R> {
   readonly endpoint: string
   readonly acquire: (key: K, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError, R>
   readonly keyOf: (token: AccessToken) => K
+  /** Run before a request for a token that replaces this one, which an API rejected. */
+  readonly onRejected?: ((token: AccessToken) => void) | undefined
   readonly policy: Pick<RetryPolicy, "totalTimeout" | "maxRetryAfter">
   readonly margins: Margins
   readonly maxKeys: number
@@ -69,8 +85,9 @@ export interface TokenLife<K> {
   readonly status: (always: K) => ReadonlyArray<Status<K>>
 }
 
-const secondsLeft = (entry: Entry, at: Instant): number =>
-  (Duration.toMillis(entry.token.life) - ageOf(entry, at)) / 1000
+const millisLeft = (entry: Entry, at: Instant): number => Duration.toMillis(entry.token.life) - ageOf(entry, at)
+
+const secondsLeft = (entry: Entry, at: Instant): number => millisLeft(entry, at) / 1000
 
 /** The program's generator may throw or return anything. A failure must be followed by a pause nevertheless. */
 const safeRandom = Effect.map(
@@ -150,14 +167,23 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       )
     })
 
-  const acquire = (key: K, deadline: number, startedAt: number) => {
+  const acquire = (key: K, deadline: number, startedAt: number, { isInsistent }: Asked) => {
     const timeLeft = () => Duration.millis(Math.max(0, deadline - monotonic()))
     const attempt: Attempt = {
       isProbe: backoff.last(key) !== undefined,
       timeLeft,
       // Pauses that held when the request began were handled before it.
       mayContinue: pass(key, deadline, (pause) => pause.from >= startedAt),
-      useClient
+      useClient,
+      isInsistent,
+      held: () => {
+        const entry = usable(key)
+        return entry === undefined ? undefined : { token: entry.token, left: millisLeft(entry, now()) }
+      },
+      pause: ({ left, ...told }) => {
+        const at = monotonic()
+        backoff.told(key, { ...told, from: at, until: at + left })
+      }
     }
     return Effect.timeoutOrElse(detached(options.acquire(key, attempt)), {
       duration: timeLeft(),
@@ -208,7 +234,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
       const deadline = monotonic() + totalTimeout
       yield* pass(key, deadline, blocksFor(asked))
       const startedAt = monotonic()
-      const exit = yield* Effect.exit(acquire(key, deadline, startedAt))
+      const exit = yield* Effect.exit(acquire(key, deadline, startedAt, asked))
       const random = yield* safeRandom
       const told = Exit.isSuccess(exit)
         ? succeeded(key, exit.value, startedAt, random)
@@ -268,9 +294,17 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     return backoff.holding(key, monotonic()) === undefined ? requestOrKeep(key, awaited) : entry.succeed
   }
 
+  /** The first token may come from a replica that requested it long ago. */
+  const startIfDue = (key: K) =>
+    Effect.suspend(() => {
+      const entry = tokens.get(key)
+      const isDue = entry !== undefined && look(entry, now()) !== "fresh"
+      return isDue && options.renewal === "background" ? start(key) : Effect.void
+    })
+
   const miss = (key: K) => {
     counts.miss++
-    return requestOrKeep(key, awaited)
+    return Effect.tap(requestOrKeep(key, awaited), () => startIfDue(key))
   }
 
   const isYoung = (token: AccessToken, entry: Entry | undefined): boolean => {
@@ -300,6 +334,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
         const entry = usable(key)
         if (entry !== undefined && !isSame(entry.token, token)) return Effect.succeedSome(entry.token)
         if (isYoung(token, entry) || backoff.holding(key, monotonic()) !== undefined) return Effect.succeedNone
+        options.onRejected?.(token)
         return Effect.map(
           Effect.option(flights.join(key, awaited)),
           Option.filter((another) => !isSame(another, token))
@@ -312,10 +347,14 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     },
     peek: (key) => {
       const entry = tokens.get(key)
-      const at = now()
-      if (entry === undefined || look(entry, at) !== "fresh") return undefined
-      tokens.use(entry)
-      return entry.token
+      if (entry === undefined) return undefined
+      const wall = clock.currentTimeMillisUnsafe()
+      const isKnown = wall < entry.freshUntil && wall >= entry.freshFrom
+      if (isKnown || look(entry, { wall, monotonic: monotonic() }) === "fresh") {
+        hit(entry)
+        return entry.token
+      }
+      return undefined
     },
     isReady: (key) =>
       Effect.suspend(() => {

@@ -1,6 +1,7 @@
 // Changes an answer, or withholds it, as a fault demands.
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Headers from "effect/http/Headers"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import type { Fault } from "../../Fault.ts"
@@ -33,6 +34,13 @@ const streamed = (response: Response, body: Stream.Stream<Uint8Array, Connection
 /** Announces the complete body, sends half of it, and ends as `rest` does. */
 const halfThen = (response: Response, rest: Stream.Stream<never, ConnectionBroken>): Response =>
   streamed(response, Stream.concat(Stream.succeed(half(response)), rest))
+
+/** Sends half of the body in chunks: with a length announced, the bytes that are not HTTP would belong to the body. */
+const halfThenGarbage = (response: Response): Response =>
+  HttpServerResponse.stream(
+    Stream.concat(Stream.succeed(half(response)), Stream.fail(new ConnectionBroken({ how: "garbage" }))),
+    { status: response.status, headers: Headers.remove(response.headers, "content-length") }
+  )
 
 /** Sends the body one byte at a time. */
 const dribbled = (response: Response, pause: Effect.Effect<void>): Response =>
@@ -95,7 +103,7 @@ export const applyFault = (
     case "Dribble":
       return Effect.map(normal, (response) => dribbled(response, clock.sleep(fault.interval)))
     case "Garbage":
-      return Effect.map(normal, (response) => halfThen(response, Stream.fail(new ConnectionBroken({ how: "garbage" }))))
+      return Effect.map(normal, halfThenGarbage)
     case "Reset":
       return fault.when === "before"
         ? Effect.fail(new ConnectionBroken({ how: "reset" }))

@@ -1,14 +1,29 @@
 // The controls of a fake that concern its engine: scripts and journal.
 import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
 import type { Step } from "../../Fault.ts"
 import * as Journal from "../../Journal.ts"
+import { FakeError } from "./fakeError.ts"
 import type { Engine } from "./handler.ts"
 
-/** The message of a check for steps that were never used, if there are any. */
-export const verifyScripts = (engine: Engine): string | undefined => {
-  const unused = engine.unusedSteps().map(({ route, step }) => `${route}: ${JSON.stringify(step)}`)
-  return unused.length === 0 ? undefined : `Steps of the script that were never used:\n${unused.join("\n")}`
-}
+const verify = (engine: Engine): Effect.Effect<void, FakeError> =>
+  Effect.suspend(() => {
+    const unused = engine.unusedSteps().map(({ route, step }) => `${route}: ${JSON.stringify(step)}`)
+    return unused.length === 0
+      ? Effect.void
+      : new FakeError({ message: `Steps of the script that were never used:\n${unused.join("\n")}` })
+  })
+
+/** When the scope is closed, unused steps of scripts are a warning in the log, or a defect if the fake is strict. */
+export const verifyWhenClosed = (
+  engine: Engine,
+  options: { readonly strict?: boolean | undefined } | undefined
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.addFinalizer(() =>
+    Effect.catch(verify(engine), (error) =>
+      options?.strict === true ? Effect.die(error) : Effect.logWarning(error.message)
+    )
+  )
 
 /** The journal as a table that says how many entries are missing. */
 const table = ({ journal }: Engine): string => {
@@ -20,14 +35,14 @@ const table = ({ journal }: Engine): string => {
   return Journal.format(journal.entries()) + note
 }
 
-export const makeEngineControls = <E>(engine: Engine, fail: (message: string) => E) => {
+export const makeEngineControls = (engine: Engine) => {
   /** Fails with the journal as a table, unless the route received exactly `n` requests. */
-  const assertRequests = (route: string, n: number, what: string): Effect.Effect<void, E> =>
+  const assertRequests = (route: string, n: number, what: string): Effect.Effect<void, FakeError> =>
     Effect.suspend(() => {
       const count = engine.count(route)
       return count === n
         ? Effect.void
-        : Effect.fail(fail(`Expected ${n} ${what}, and there were ${count}:\n${table(engine)}`))
+        : new FakeError({ message: `Expected ${n} ${what}, and there were ${count}:\n${table(engine)}` })
     })
   const entries = (filter: Journal.Filter): Effect.Effect<ReadonlyArray<Journal.Entry>> =>
     Effect.sync(() => Journal.filter(engine.journal.entries(), filter))
@@ -35,10 +50,7 @@ export const makeEngineControls = <E>(engine: Engine, fail: (message: string) =>
     script: (route: string, ...steps: ReadonlyArray<Step>): Effect.Effect<void> =>
       Effect.sync(() => engine.script(route).add(steps)),
     clearScripts: Effect.sync(engine.clearScripts),
-    verify: Effect.suspend((): Effect.Effect<void, E> => {
-      const problem = verifyScripts(engine)
-      return problem === undefined ? Effect.void : Effect.fail(fail(problem))
-    }),
+    verify: verify(engine),
     entries,
     journal: entries({}),
     countRequests: (route: string): Effect.Effect<number> => Effect.sync(() => engine.count(route)),

@@ -29,9 +29,12 @@ const secretText = /eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)*|fake-secret-[^\s"'<>&,;]*/g
 
 /** Returns the text without the secrets in it: those of a known shape, and the given ones. */
 export const redactText = (text: string, secrets: Iterable<string>): string => {
-  let shown = text.replaceAll(secretText, redacted)
-  for (const secret of secrets) if (secret !== "") shown = shown.replaceAll(secret, redacted)
-  return shown
+  let shown = text
+  // The longest first, because one can be the beginning of another.
+  for (const secret of [...secrets].sort((a, b) => b.length - a.length)) {
+    if (secret !== "") shown = shown.replaceAll(secret, redacted)
+  }
+  return shown.replaceAll(secretText, redacted)
 }
 
 /** Shows the values of harmless parameters only, as far as there is no secret in them. */

@@ -1,6 +1,5 @@
 // The registered service apps and their secrets.
 import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
-import * as Data from "effect/Data"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { FieldChanges } from "../engine/applyFault.ts"
@@ -56,16 +55,6 @@ export const AppName = Schema.String.check(
 export const FakeSecret = Schema.String.check(
   Schema.isPattern(/^fake-secret-./, { expected: "a made-up secret that starts with fake-secret-" })
 )
-
-/**
- * Says that an expectation of the test is not met, or that the test names something that the fake does not know.
- *
- * The message says what, with the journal where that helps.
- *
- * @category errors
- * @since 0.1.0
- */
-export class FakeImsError extends Data.TaggedError("FakeImsError")<{ readonly message: string }> {}
 
 const secretOf = (value: string): Secret => ({ value, validUntil: Number.POSITIVE_INFINITY, isRevoked: false })
 

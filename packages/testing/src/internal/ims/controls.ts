@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { App, FakeIms } from "../../FakeIms.ts"
+import { FakeError } from "../engine/fakeError.ts"
 import { makeKey } from "../engine/jwt.ts"
 import * as clients from "./clients.ts"
 import { type Ims, now, wholeSeconds } from "./state.ts"
@@ -32,13 +33,13 @@ const appView = (app: clients.Application): App => ({
 /** The item with this id. An unknown id is a mistake of the test. */
 export const find = <A>(items: ReadonlyMap<string, A>, what: string, id: string): A => {
   const found = items.get(id)
-  if (found === undefined) throw new clients.FakeImsError({ message: `The fake has no ${what} ${id}` })
+  if (found === undefined) throw new FakeError({ message: `The fake has no ${what} ${id}` })
   return found
 }
 
 const findDefault = ({ apps }: Ims): clients.Application => {
   const [app] = apps.values()
-  if (app === undefined) throw new clients.FakeImsError({ message: "The fake has no app. Register one first." })
+  if (app === undefined) throw new FakeError({ message: "The fake has no app. Register one first." })
   return app
 }
 
@@ -93,7 +94,7 @@ export const makeImsControls = (ims: Ims): Controls => {
       withApp(clientId, (app) => {
         if (clients.revokeSecret(ims, app, typeof secret === "number" ? secret : Redacted.value(secret))) return
         const which = typeof secret === "number" ? `secret number ${secret}` : "this secret"
-        throw new clients.FakeImsError({ message: `The app ${clientId} never had ${which}` })
+        throw new FakeError({ message: `The app ${clientId} never had ${which}` })
       }),
     issueToken: ({ claims = {}, clientId, expiresIn, scopes } = {}) =>
       Effect.sync(() => {

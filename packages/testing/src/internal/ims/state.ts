@@ -26,6 +26,9 @@ export interface Ims {
   readonly redact: (text: string) => string
 }
 
+/** The secret as it is, in JSON and in a URL. */
+const formsOf = (secret: string) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]
+
 export const makeIms = (
   options: Pick<Ims, "clock" | "entropy" | "issuer" | "tokenPath" | "profile" | "algorithm">
 ): Ims => {
@@ -38,7 +41,7 @@ export const makeIms = (
     redact: (text) => {
       // All secrets of the fake begin so. Other texts are not compared with each secret of each app.
       const secrets = text.includes("fake-secret-")
-        ? [...apps.values()].flatMap((app) => app.secrets.map(({ value }) => value))
+        ? [...apps.values()].flatMap((app) => app.secrets.flatMap(({ value }) => formsOf(value)))
         : []
       return redactText(text, secrets)
     }

@@ -19,6 +19,18 @@ const unauthorized = ({ entry }: Call, code: string, message: string) => {
   })
 }
 
+/** The token of the header; empty if there is none. */
+const tokenOf = ({ headers }: Call): string =>
+  /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(headers.authorization ?? "")?.[1] ?? ""
+
+/** Notes in the entry which client sent the request, before a fault can answer it. */
+const noteClient =
+  ({ ims }: Platform) =>
+  (call: Call): undefined => {
+    const token = checkToken(ims, tokenOf(call))
+    if ("app" in token) call.entry.clientId = token.app.clientId
+  }
+
 /** Who calls, or the answer that says why the caller is not known. */
 const authenticate = ({ ims }: Platform, call: Call): ValidToken | Response => {
   const { entry, headers, query } = call
@@ -29,13 +41,11 @@ const authenticate = ({ ims }: Platform, call: Call): ValidToken | Response => {
       headers: challenge()
     })
   }
-  const jwt = /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(headers.authorization)?.[1]
-  const token = checkToken(ims, jwt ?? "")
+  const token = checkToken(ims, tokenOf(call))
   if (!("app" in token)) return unauthorized(call, token.code, token.why)
   if (!listOf(token.claims.aud).includes("bentley-api-management")) {
     return unauthorized(call, "InvalidToken", "The token is for another audience.")
   }
-  entry.clientId = token.app.clientId
   return token
 }
 
@@ -63,6 +73,7 @@ export const onApi = (
   host,
   method,
   paths: [path],
+  gate: noteClient(platform),
   serve: (call) => {
     const { entry } = call
     const caller = authenticate(platform, call)

@@ -2,9 +2,9 @@
 import * as Effect from "effect/Effect"
 import type { FakeIms } from "../../FakeIms.ts"
 import { uuid } from "../engine/entropy.ts"
+import { FakeError } from "../engine/fakeError.ts"
 import type { Engine, Route } from "../engine/handler.ts"
 import { nameOf } from "../engine/router.ts"
-import { FakeImsError } from "../ims/clients.ts"
 import { find } from "../ims/controls.ts"
 import { ownRoute } from "./ownRoute.ts"
 import { addMember, findMember, type ITwin, type Platform } from "./state.ts"
@@ -69,7 +69,7 @@ export const makePlatformControls = (engine: Engine, platform: Platform): Contro
     removeMember: (iTwinId, email) =>
       Effect.sync(() => {
         const member = findMember(findITwin(iTwinId), email)
-        if (member === undefined) throw new FakeImsError({ message: `The iTwin ${iTwinId} has no member ${email}` })
+        if (member === undefined) throw new FakeError({ message: `The iTwin ${iTwinId} has no member ${email}` })
         member.isRemoved = true
       }),
     addRoute: (method, path, handler, options) =>

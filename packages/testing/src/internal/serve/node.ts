@@ -5,7 +5,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as HttpServerError from "effect/http/HttpServerError"
 import type * as Scope from "effect/Scope"
-import { FakeImsError } from "../ims/clients.ts"
+import { FakeError } from "../engine/fakeError.ts"
 import { type Handler, makeListener } from "./exchange.ts"
 
 /**
@@ -19,7 +19,7 @@ const createServer = (tls: ListenOptions["tls"]): Server =>
 
 /** Why a server does not start. */
 export const serveError = (message: string): HttpServerError.ServeError =>
-  new HttpServerError.ServeError({ cause: new FakeImsError({ message }) })
+  new HttpServerError.ServeError({ cause: new FakeError({ message }) })
 
 export interface ListenOptions {
   /** The address to listen on; both loopback addresses if it is absent or `localhost`. */
@@ -56,6 +56,8 @@ const bind = (server: Server, host: string, port: number): Effect.Effect<number,
     server.once("error", failed)
     server.listen({ host, port }, () => {
       server.off("error", failed)
+      // A connection that can't be accepted, for example because too many files are open, must not end the process.
+      server.on("error", () => {})
       const address = server.address()
       resume(Effect.succeed(typeof address === "object" && address !== null ? address.port : port))
     })

@@ -31,9 +31,10 @@ export const logged =
       const line = Effect.suspend(() => {
         const path = pathOf(request)
         const took = Clock.Clock.defaultValue().currentTimeMillisUnsafe() - started
-        const { clientId, outcome } = observed.entry ?? {}
+        const { clientId, fault, outcome } = observed.entry ?? {}
+        const what = outcome === "fault" ? `fault: ${fault}` : outcome
         const status = response.headersSent ? response.statusCode : "-"
-        const parts = [request.method, path, status, outcome ?? "-", clientId ?? "-", `${took} ms`]
+        const parts = [request.method, path, status, what ?? "-", clientId ?? "-", `${took} ms`]
         const write = isOwn(path) ? Effect.logDebug : Effect.logInfo
         return write(parts.join(" "))
       })

@@ -74,6 +74,7 @@ export const formsOf = (values: ReadonlyArray<string>): ReadonlyArray<string> =>
     .flatMap((value) => [
       value,
       encodeURIComponent(value),
+      encodeURIComponent(value).replace(/%../g, (code) => code.toLowerCase()),
       new URLSearchParams({ "": value }).toString().slice(1),
       JSON.stringify(value).slice(1, -1)
     ])

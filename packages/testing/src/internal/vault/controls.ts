@@ -3,8 +3,7 @@ import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import type { FakeKeyVault } from "../../FakeKeyVault.ts"
-import type * as Journal from "../../Journal.ts"
-import { verifyScripts } from "../engine/verify.ts"
+import { makeEngineControls } from "../engine/controls.ts"
 import type { PipelineClient } from "./pipeline.ts"
 import { isSecretName, type Version } from "./secrets.ts"
 import { firstChallenge, nowSeconds, tokenRoutes, type Vault } from "./vault.ts"
@@ -33,7 +32,7 @@ const quoted = (name: string): string => JSON.stringify(name)
 
 export const makeControls = (vault: Vault, httpClient: PipelineClient): FakeKeyVault["Service"] => {
   const { engine, secrets, tokens } = vault
-  const entries = (keep: (entry: Journal.Entry) => boolean) => Effect.sync(() => engine.journal.entries().filter(keep))
+  const { assertRequests: _, entries, ...common } = makeEngineControls(engine)
 
   const setEnabled = (enabled: boolean) => (name: string, id?: string) =>
     mustChange(id === undefined ? `secret ${quoted(name)}` : `version ${id} of the secret ${quoted(name)}`, () => {
@@ -104,17 +103,8 @@ export const makeControls = (vault: Vault, httpClient: PipelineClient): FakeKeyV
         )
       ),
 
-    script: (route, ...steps) => Effect.sync(() => engine.script(route).add(steps)),
-    clearScripts: Effect.sync(engine.clearScripts),
-    verify: verifyScripts(engine),
-
-    journal: entries(() => true),
-    clearJournal: Effect.sync(engine.clearJournal),
-    droppedEntries: Effect.sync(engine.journal.dropped),
-    countRequests: (route) => Effect.sync(() => engine.count(route)),
-    tokenRequests: entries(({ route }) => tokenRoutes.includes(route)),
-    awaitRequest: (route, n = 1) => engine.arrival(route, n),
-    maxConcurrent: Effect.sync(engine.maxConcurrent),
+    ...common,
+    tokenRequests: Effect.map(entries({}), (all) => all.filter(({ route }) => tokenRoutes.includes(route))),
     reset: Effect.sync(() => {
       engine.reset()
       secrets.clear()

@@ -2,9 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as Schema from "effect/Schema"
-import { FakeError } from "../../engine/verify.ts"
+import { FakeError } from "../../engine/fakeError.ts"
 import { explain } from "../../explain.ts"
-import { FakeImsError } from "../../ims/clients.ts"
 
 const Problem = Schema.Struct({
   message: Schema.String.annotate({ description: "What is wrong, and where." })
@@ -42,9 +41,7 @@ export const layerValidation = HttpApiMiddleware.layerSchemaErrorTransform(Valid
 
 /** The message of a defect with which a control says that the test is mistaken. */
 const mistakeOf = (defect: unknown): string | undefined =>
-  defect instanceof FakeImsError || defect instanceof FakeError || defect instanceof RangeError
-    ? defect.message
-    : undefined
+  defect instanceof FakeError || defect instanceof RangeError ? defect.message : undefined
 
 /** Returns 404 when a control does not know an id, a name or a route, which is a defect in TypeScript. */
 export const orNotFound = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | NotFound, R> =>
