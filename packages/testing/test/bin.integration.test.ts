@@ -48,7 +48,7 @@ const withToken = (answer: { readonly body: { readonly access_token: string } })
   headers: { authorization: `Bearer ${answer.body.access_token}` }
 })
 
-/** Asks until the journal has an entry for the route. */
+/** Reads the journal until it has an entry for the route. */
 const arrived = (url: string, route: string): Effect.Effect<void> =>
   Effect.flatMap(call(url, "GET /__admin/journal"), ({ body }) =>
     body.some((entry: { route: string }) => entry.route === route)

@@ -1,4 +1,4 @@
-// Starts the command `fake-ims` as a child process, and speaks with it.
+// Starts the command `fake-ims` as a child process, and sends requests to it.
 import { spawn } from "node:child_process"
 import { request } from "node:http"
 import { fileURLToPath } from "node:url"
@@ -84,7 +84,7 @@ export interface Answer {
   readonly body: any
 }
 
-/** One request on a connection of its own, with any headers (`fetch` does not let one set `Host`). */
+/** Sends one request on its own connection, with any headers (`fetch` does not allow `Host`). */
 export const call = (
   url: string,
   route: string,

@@ -1,4 +1,4 @@
-// Says of data that did not decode where it is wrong, as a person would write the path: `apps[0].name: Expected …`.
+// Explains where data that did not decode is wrong, with a path as a person writes it: `apps[0].name: Expected …`.
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 

@@ -14,7 +14,7 @@ import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
 import { Effect, Redacted } from "effect"
 import { started } from "../bin.ts"
 
-/** Not the first one in PATH: that may be another one, which Debian's packages are not for. */
+/** Is Debian's Python. The first one in PATH may be another one, which cannot use Debian's packages. */
 const python = "/usr/bin/python3"
 
 const debianPackages = ["python3-azure", "python3-authlib", "python3-requests"]

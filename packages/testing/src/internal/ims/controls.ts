@@ -1,4 +1,4 @@
-// The controls of the fake IMS: apps, secrets, tokens and keys.
+// Builds the controls of the fake IMS: apps, secrets, tokens and keys.
 import { AccessToken } from "@effect-itwin/core/AccessToken"
 import * as Scopes from "@effect-itwin/core/Scopes"
 import * as DateTime from "effect/DateTime"
@@ -29,10 +29,10 @@ const appView = (app: clients.Application): App => ({
   credentials: clients.credentialsOf(app)
 })
 
-/** The item with this id. An unknown id is a mistake of the test. */
+/** Returns the item with this id. An unknown id is a mistake of the test. */
 export const find = <A>(items: ReadonlyMap<string, A>, what: string, id: string): A => {
   const found = items.get(id)
-  if (found === undefined) throw new FakeError({ message: `The fake has no ${what} ${id}` })
+  if (found === undefined) throw new FakeError({ message: `The fake has no ${what} ${id}.` })
   return found
 }
 
@@ -88,7 +88,7 @@ export const makeImsControls = (ims: Ims): Controls => {
     revokeSecret: (clientId, secret) =>
       withApp(clientId, (app) => {
         if (clients.revokeSecret(ims, app, Redacted.value(secret))) return
-        throw new FakeError({ message: `The app ${clientId} never had this secret` })
+        throw new FakeError({ message: `The app ${clientId} never had this secret.` })
       }),
     issueToken: ({ claims = {}, clientId, expiresIn, scopes } = {}) =>
       Effect.sync(() => {

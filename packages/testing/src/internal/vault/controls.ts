@@ -1,4 +1,4 @@
-// The controls of the fake Key Vault: what a test sets up, and what it asks afterwards.
+// Builds the controls of the fake Key Vault: what a test sets up, and what it reads afterwards.
 import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -11,7 +11,7 @@ import { firstChallenge, nowSeconds, tokenRoutes, type Vault } from "./vault.ts"
 const seconds = (time: DateTime.DateTime | undefined): number | undefined =>
   time === undefined ? undefined : Math.floor(time.epochMilliseconds / 1000)
 
-/** Runs `change`; nothing to change is a mistake of the test. */
+/** Runs `change`. If there is nothing to change, the test has a mistake. */
 const mustChange = (what: string, change: () => unknown): Effect.Effect<void> =>
   Effect.suspend(() => (change() ? Effect.void : Effect.die(new RangeError(`The fake vault has no ${what}.`))))
 
