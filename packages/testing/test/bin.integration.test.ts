@@ -387,7 +387,7 @@ describe("fake-ims", () => {
       ["apps[1].clientId", "service-a"]
     ],
     [
-      "a member that is no app",
+      "a member that is not an app",
       { apps: [{ name: "a" }], iTwins: [{ displayName: "x", members: [{ app: "b" }] }] },
       ["iTwins[0].members[0].app", "not b"]
     ],
@@ -397,7 +397,7 @@ describe("fake-ims", () => {
       ["iTwins[0].members[0].roles", "not Owner"]
     ],
     [
-      "a fault that is none",
+      "a fault that does not exist",
       { script: { "GET /users/me": [{ fault: { _tag: "Respond", status: "x" } }] } },
       ['script["GET /users/me"][0].fault.status']
     ],
@@ -425,8 +425,9 @@ describe("fake-ims", () => {
     ["an empty admin token", ["--admin-token", " "], {}, "empty"],
     ["a file that is not there", ["--config", "none.json"], {}, "none.json"],
     ["a certificate without its key", ["--tls-cert", "cert.pem"], {}, "--tls-key"],
+    ["a port for a vault that is not served", ["--vault-port", "1"], {}, "Add --vault."],
     [
-      "a certificate that is none",
+      "a file that is not a certificate",
       ["--tls-cert", fileOf("cert.pem", "x"), "--tls-key", fileOf("key.pem", "x")],
       {},
       "The certificate or its key"
@@ -532,7 +533,7 @@ describe("fake-ims", () => {
       ["a script without steps", "POST /__admin/script", { route: "GET /users/me" }, 400, "steps"],
       ["no number", "POST /__admin/clock", { advance: "1 hour" }, 400, "advance"],
       ["a way back in time", "POST /__admin/clock", { advance: -1 }, 400, "advance"],
-      ["a name that is none", "POST /__admin/apps", { name: "a,b" }, 400, "name"],
+      ["an invalid name", "POST /__admin/apps", { name: "a,b" }, 400, "name"],
       ["a secret that may be real", "POST /__admin/apps", { name: "a", clientSecret: "c2VjcmV0" }, 400, "clientSecret"]
     ])("refuses %s, and says why", ([_name, route, json, status, expected]) =>
       Effect.gen(function* () {
@@ -543,7 +544,7 @@ describe("fake-ims", () => {
       })
     )
 
-    it.live("refuses a body that is no JSON", () =>
+    it.live("refuses a body that is not JSON", () =>
       Effect.gen(function* () {
         const headers = { "content-type": "application/json" }
         const answer = yield* call(bin.facts.url, "POST /__admin/clock", { text: '{"advance', headers })

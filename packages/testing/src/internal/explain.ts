@@ -2,7 +2,12 @@
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 
-const format = SchemaIssue.makeFormatterStandardSchemaV1()
+const format = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) =>
+    issue._tag === "UnexpectedKey"
+      ? "This property does not exist. Check its spelling."
+      : SchemaIssue.defaultLeafHook(issue)
+})
 
 const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
   path

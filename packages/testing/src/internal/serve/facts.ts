@@ -57,18 +57,22 @@ export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps: [app, ...others],
   [
     `fake-ims listens on ${url} (admin API: ${url}/__admin). Ctrl+C stops it.`,
     "",
-    ...(app === undefined ? [] : [`# ${app.name}`]),
+    `# Paste into the terminal of your program${app === undefined ? "" : `, which is then the app "${app.name}"`}:`,
     exported("ITWIN_TOKEN_ENDPOINT", tokenEndpoint),
     exported("ITWIN_API_URL", apiBaseUrl),
     ...(app === undefined
       ? []
       : [exported("ITWIN_CLIENT_ID", app.clientId), exported("ITWIN_CLIENT_SECRET", app.clientSecret)]),
-    ...others.flatMap(({ name, clientId, clientSecret }) => ["", `# ${name}`, `# ${clientId} ${clientSecret}`]),
+    ...others.flatMap(({ name, clientId, clientSecret }) => [
+      "",
+      `# The app "${name}":`,
+      `# ${clientId} ${clientSecret}`
+    ]),
     ...(vault === undefined
       ? []
       : [
           "",
-          `# Key Vault at ${vault.url}`,
+          `# Key Vault at ${vault.url}. Clients must trust its certificate, which --ready-file writes as vault.certificate.`,
           exported("AZURE_TENANT_ID", vault.tenantId),
           exported("AZURE_CLIENT_ID", vault.clientId),
           exported("AZURE_CLIENT_SECRET", vault.clientSecret),
