@@ -28,6 +28,8 @@ export interface Exited {
 
 export interface Bin {
   readonly facts: Facts
+  /** The id of the process. */
+  readonly pid: number | undefined
   readonly kill: (signal: NodeJS.Signals) => void
   readonly exited: Promise<Exited>
 }
@@ -61,7 +63,7 @@ export const start = (args: ReadonlyArray<string> = [], env?: Record<string, str
     child.stdout.on("data", () => {
       const [line, ...rest] = text.stdout.split("\n")
       if (line !== undefined && rest.length > 0) {
-        resolve({ facts: JSON.parse(line), kill: (signal) => void child.kill(signal), exited })
+        resolve({ facts: JSON.parse(line), pid: child.pid, kill: (signal) => void child.kill(signal), exited })
       }
     })
     exited.then(({ code, stderr }) => reject(new Error(`fake-ims ended with ${code}: ${stderr}`)), reject)
