@@ -324,14 +324,15 @@ describe("fake-ims", () => {
     })
   )
 
-  describe("in a container, as the README's recipe starts it", () => {
+  describe("in a container", () => {
     const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
-    const recipe = /command: npx -y @effect-itwin\/testing (.*)/.exec(readme)?.[1] ?? ""
+    const guide = readFileSync(new URL("../../../docs/testing.md", import.meta.url), "utf8")
+    const recipe = /command: npx -y @effect-itwin\/testing (.*)/.exec(guide)?.[1] ?? ""
     const config =
       /```json\n(\{\n {2}"apps": \[\n[\s\S]*?\n\})\n```/.exec(readme)?.[1]?.replace(/^ *"seed".*\n/m, "") ?? ""
-    const check = /test: \["CMD", "node", "-e", "(.*)"\]/.exec(readme)?.[1] ?? ""
+    const check = /"(fetch\('http:\/\/127\.0\.0\.1:8080\/health'\)[^"\n]*)"/.exec(guide)?.[1] ?? ""
 
-    it.live("is known under its public URL, and healthy", () =>
+    it.live("serves its public URL, and is healthy, when the guide's recipe starts it", () =>
       Effect.gen(function* () {
         const args = recipe.split(" ")
         assert.deepStrictEqual(args, [
@@ -353,8 +354,10 @@ describe("fake-ims", () => {
         assert.strictEqual((yield* call(own, "GET /health", { headers: { host: "example.com:8080" } })).status, 421)
         assert.strictEqual((yield* call(own, "GET /__admin/apps", { headers })).status, 401)
         const { clientId, clientSecret } = facts.apps[1] ?? {}
-        assert.include(readme, `ITWIN_CLIENT_ID: ${clientId}\n      ITWIN_CLIENT_SECRET: ${clientSecret}\n`)
+        assert.include(guide, `ITWIN_CLIENT_ID: ${clientId}\n      ITWIN_CLIENT_SECRET: ${clientSecret}\n`)
+        assert.notStrictEqual(check, "")
         execFileSync(process.execPath, ["-e", check.replace("8080", String(port))])
+        assert.throws(() => execFileSync(process.execPath, ["-e", check.replace("8080", "1")]))
       })
     )
   })
