@@ -40,6 +40,8 @@ ${markdownTable(rows)}
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time
   and none is in memory.
 - **Start to first token** is the time from the start of a process to its first token. Both servers make an RSA key.
+- A **test case with a fresh fake** gets a token and calls an API by this library. \`FakeIms.layerTest\` runs in process;
+  oauth2-mock-server is started and stopped for each case. Both sign with Ed25519.
 - **Process start to the token** is the time from the start of a process until it has printed a token. \`itwin-auth\` is
   the published file, and Node has kept its compiled code from an earlier run. The scripts print a token and do nothing
   else.

@@ -9,10 +9,6 @@ const root = join(import.meta.dirname, "..")
 const read = (file: string) => readFileSync(join(root, file), "utf8")
 const problems: Array<string> = []
 
-/** The package whose missing summaries and examples are counted, but do not fail the check yet. */
-const unfinished = "packages/testing"
-let later = 0
-
 // The entry of a command is no module that others import.
 for (const file of globSync("packages/*/src/*.ts", { cwd: root, exclude: ["packages/*/src/bin.ts"] }).sort()) {
   const source = read(file)
@@ -23,14 +19,8 @@ for (const file of globSync("packages/*/src/*.ts", { cwd: root, exclude: ["packa
     if (comment === undefined || /^[\s*]*(@|$)/.test(comment)) missing.push(`${match[1]} has no summary`)
   }
   if (basename(file) !== "index.ts" && !/^ \* ```ts( test)?$/m.test(source)) missing.push("the module has no example")
-  const isUnfinished = file.replaceAll("\\", "/").startsWith(`${unfinished}/`)
-  for (const text of missing) {
-    if (isUnfinished) later++
-    else problems.push(`${file}: ${text}`)
-  }
+  for (const text of missing) problems.push(`${file}: ${text}`)
 }
-
-if (later > 0) console.log(`${unfinished} lacks ${later} summaries and examples, which do not count yet.`)
 
 // A promise is a list item. The items below it are its tests: `file` "name".
 const promises = /## What is promised\n([\s\S]*?)\n## /.exec(read("SECURITY.md"))?.[1]?.split(/^- /m).slice(1) ?? []

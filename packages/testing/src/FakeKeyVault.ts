@@ -198,7 +198,8 @@ export class FakeKeyVault extends Context.Service<
     }) => Effect.Effect<void>
     /**
      * Returns a token as Entra ID issues it: by default one that the vault accepts. The vault refuses another audience
-     * with AKV10022, and another tenant with AKV10032. `claims` are set on top of, or instead of, the usual ones.
+     * with AKV10022, and another tenant with AKV10032. `claims` are added to the usual
+     * ones, or replace them.
      */
     readonly issueToken: (options?: {
       readonly audience?: string | undefined
@@ -271,7 +272,11 @@ export interface TestOptions extends Options {
   readonly vaultUrl?: string | undefined
 }
 
-/** @internal */
+/**
+ * Builds the fake without a way to serve it: `FakeKeyVaultServer` serves the handler.
+ *
+ * @internal
+ */
 export const make = (
   options: Options | undefined,
   at: {

@@ -38,7 +38,7 @@ const Headers = Schema.Record(Schema.String, Schema.String).check(
   )
 )
 
-/** At least 0 and at most 10 years. */
+/** Accepts durations from 0 to 10 years. */
 const Pause = Schema.DurationFromMillis.check(
   Schema.makeFilter((duration) =>
     Duration.toMillis(duration) >= 0 && Duration.toMillis(duration) <= 315_576_000_000

@@ -34,7 +34,7 @@ export interface Entry {
   readonly number: number
   /** When the request arrived, in epoch milliseconds of the fake's clock. */
   readonly at: number
-  /** The route that served it: `POST /connect/token`, `GET /accesscontrol/itwins/:id/roles`; `none` if there is none. */
+  /** The route that served it: `POST /connect/token`, `GET /accesscontrol/itwins/:id/roles`; `none` if no route did. */
   readonly route: string
   readonly method: string
   /** The path as it was sent. */

@@ -1,13 +1,13 @@
 /**
- * What every `SecretProvider` has to do, as a list of cases that any test runner can run.
+ * Lists what every `SecretProvider` has to do, as cases that any test runner can run.
  *
- * Describe how your backend gets into each state, and run what {@link cases} gives: each case has a backend and a
- * provider of its own, and fails with a {@link ContractViolation} that says what was expected and what was seen. A state
- * that your backend can't be in is left out of the description, and its cases are then not in the list.
+ * Describe how your backend gets into each state, and run the cases of {@link cases}. Each case has its own backend and
+ * provider, and fails with a {@link ContractViolation} that says what was expected and what was seen. Leave out a state
+ * that your backend can't have: its cases are then not in the list.
  *
  * **Gotchas**
  *
- * The secret is put into the backend *before* the provider's layer is built; all later states come after.
+ * The secret is stored in the backend *before* the provider's layer is built. All other states follow after that.
  *
  * **Example** (A provider that reads a `Ref`)
  *
@@ -51,14 +51,14 @@ import { findLeak, textsOf } from "./internal/leaks.ts"
 import { credentialsOf, failureOf, first, has, type Outcome, second, seen, type Tag } from "./internal/reading.ts"
 
 /**
- * How a backend gets into the states that the contract looks at. `R` is what holds the secrets: a fake server, a
+ * Describes how a backend gets into the states that the contract checks. `R` holds the secrets: a fake server, a
  * directory, a `Ref`.
  *
  * @category models
  * @since 0.1.0
  */
 export interface Backend<R> {
-  /** Makes what holds the secrets, anew for each case. `Layer.empty` if the provider's layer needs nothing. */
+  /** Builds what holds the secrets, again for each case. `Layer.empty` if the provider's layer needs nothing. */
   readonly backend: Layer.Layer<R, unknown>
   /** The provider under test. */
   readonly layer: Layer.Layer<SecretProvider, unknown, R>
@@ -81,7 +81,7 @@ export interface Backend<R> {
 }
 
 /**
- * A provider did something else than the contract says. It shows no secret.
+ * Says that a provider did something other than the contract says. Shows no secret.
  *
  * @category errors
  * @since 0.1.0
@@ -101,7 +101,7 @@ export class ContractViolation extends Schema.Error<ContractViolation>(
 }
 
 /**
- * One case, to be run as a test of its own.
+ * Holds one case, to be run as a test.
  *
  * @category models
  * @since 0.1.0
@@ -114,7 +114,7 @@ export interface Case {
 type Read = SecretProvider["Service"]["credentials"]
 type Change<R> = Effect.Effect<unknown, unknown, R>
 
-/** A provider over a backend that holds the first secret already. */
+/** Runs `use` with a provider over a backend that already holds the first secret. */
 const withProvider = <R, E>(
   backend: Backend<R>,
   use: (read: Read) => Effect.Effect<void, E, R>
@@ -152,7 +152,7 @@ const check = (
 ): Effect.Effect<void, ContractViolation> =>
   is(outcome) ? Effect.void : Effect.fail(new ContractViolation({ case: name, expected, seen: seen(outcome) }))
 
-/** The states after which a read has to go otherwise, for those that the backend can be in. */
+/** Returns the states that change the result of a read, of those that the backend can be in. */
 const changes = <R>(backend: Backend<R>): ReadonlyArray<readonly [name: string, Change<R>, Expectation]> => {
   const { rotate, setRaw } = backend
   const raw = (text: string) => setRaw?.(text)
@@ -171,11 +171,11 @@ const changes = <R>(backend: Backend<R>): ReadonlyArray<readonly [name: string, 
       backend.makeUnavailable,
       failsWith(["Unavailable"], true)
     ],
-    // Some backends can't tell an empty value from none.
+    // Some backends can't distinguish an empty value from a missing one.
     ["takes no empty secret", raw(""), failsWith(["InvalidSecret", "NotFound"], false)],
     ["takes no blank secret", raw(" \t "), failsWith(["InvalidSecret"], false)],
-    // Editors and `echo` leave one behind. Passed on, it would come back from IMS as an `invalid_client` that nobody can
-    // explain: so it is either dropped, or said to be there.
+    // Editors and `echo` add one. If it is passed on, IMS returns an `invalid_client` that is hard to explain. So a
+    // provider either drops it or reports it.
     [
       "drops one trailing newline, or says InvalidSecret",
       raw(`${second}\n`),
@@ -188,7 +188,7 @@ const changes = <R>(backend: Backend<R>): ReadonlyArray<readonly [name: string, 
   return all.flatMap(([name, change, expectation]) => (change === undefined ? [] : [[name, change, expectation]]))
 }
 
-/** Twenty readers at once, of whom those with these numbers are interrupted. What the others got. */
+/** Starts twenty readers at once, interrupts those with these numbers, and returns what the others got. */
 const crowd = Effect.fnUntraced(function* (read: Read, interrupted: ReadonlyArray<number>) {
   const readers = yield* Effect.forEach(Array.from({ length: 20 }), () =>
     Effect.forkChild(read, { startImmediately: true })
@@ -241,7 +241,7 @@ const leaks = <R>(backend: Backend<R>): Case => {
 }
 
 /**
- * The cases for a backend: those for the states that it can be in.
+ * Returns the cases for a backend: those for the states that it can be in.
  *
  * @category cases
  * @since 0.1.0
@@ -260,7 +260,7 @@ export const cases = <R>(backend: Backend<R>): ReadonlyArray<Case> => {
         name,
         run: withProvider(backend, (read) =>
           Effect.gen(function* () {
-            // Read once before: a provider may not remember what it read.
+            // The first read finds a provider that remembers what it read.
             yield* check(name, theFirst, yield* Effect.exit(read))
             yield* Effect.orDie(change)
             yield* check(name, expectation, yield* Effect.exit(read))

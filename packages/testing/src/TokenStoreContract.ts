@@ -79,7 +79,7 @@ export interface Case {
   readonly run: Effect.Effect<void, ContractViolation>
 }
 
-/** What a case has: a row with two replicas that use it, and the checks. */
+/** Describes what a case has: a row with two replicas that use it, and the checks. */
 interface Row {
   readonly name: string
   readonly wait: Subject["wait"]
@@ -92,7 +92,7 @@ interface Row {
     changes?: Partial<TokenStore.Claim>
   ) => Effect.Effect<TokenStore.Claimed, TokenStore.TokenStoreError>
   readonly expect: (isMet: boolean, expected: string, seen: string) => Effect.Effect<void, ContractViolation>
-  /** Expects this kind of result, and gives it to the check. */
+  /** Expects this kind of result, and passes it to the check. */
   readonly expectTag: <T extends TokenStore.Claimed["_tag"]>(
     claimed: TokenStore.Claimed,
     tag: T,
@@ -101,7 +101,7 @@ interface Row {
   ) => Effect.Effect<void, ContractViolation>
 }
 
-/** How much later than meant a step may be done, in milliseconds. */
+/** Limits how late a step may be done, in milliseconds. */
 const tolerance = 1_000
 
 const isAbout = (millis: number, expected: number): boolean => millis <= expected && millis > expected - tolerance

@@ -22,7 +22,7 @@ const ask = (app: FakeIms.App, secret = secretOf(app)) =>
     ({ status }) => status
   )
 
-/** The tag of what /users/me fails with, or `ok`. */
+/** Returns the tag of the error of /users/me, or `ok`. */
 const me = Users.me.pipe(
   Effect.match({ onSuccess: () => "ok", onFailure: (error) => ("reason" in error ? error.reason._tag : "") })
 )
@@ -54,7 +54,7 @@ describe("secrets of an app", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("rejects only the secret that was revoked", () =>
+  it.effect("rejects only the secret that was revoked, and accepts the others", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const old = yield* own
@@ -255,33 +255,35 @@ describe("apps and their tokens", () => {
 })
 
 describe("tokens that a test issues", () => {
-  it.effect("are accepted by the APIs and verify with the published keys, also after a rotation", () =>
-    Effect.gen(function* () {
-      yield* TestClock.setTime(1_800_000_000_000)
-      const ims = yield* fake
-      yield* ims.rotateKeys
-      const token = yield* ims.issueToken()
-      assert.strictEqual(token.scopes, Scopes.itwinPlatform)
-      assert.strictEqual(token.clientId, (yield* own).clientId)
-      assert.strictEqual(token.expiresAt.epochMilliseconds - token.issuedAt.epochMilliseconds, 3_600_000)
-      assert.strictEqual((yield* getMe(Redacted.value(token.authorizationHeader))).status, 200)
-      const response = yield* HttpClient.get("https://ims.bentley.com/.well-known/openid-configuration/jwks")
-      const { keys } = JSON.parse(yield* response.text)
-      const { payload } = yield* Effect.promise(async () =>
-        jwtVerify(Redacted.value(token.value), await importJWK(keys[0]), {
-          issuer: "https://ims.bentley.com",
-          audience: "bentley-api-management",
-          currentDate: new Date(1_800_000_000_000)
-        })
-      )
-      assert.strictEqual(payload.sub, token.clientId)
-      yield* ims.assertTokenRequests(0)
-      yield* ims.revokeToken(token)
-      assert.strictEqual((yield* getMe(Redacted.value(token.authorizationHeader))).status, 401)
-    }).pipe(Effect.provide(App))
+  it.effect(
+    "issues tokens by issueToken that the APIs accept and the published keys verify, also after a rotation",
+    () =>
+      Effect.gen(function* () {
+        yield* TestClock.setTime(1_800_000_000_000)
+        const ims = yield* fake
+        yield* ims.rotateKeys
+        const token = yield* ims.issueToken()
+        assert.strictEqual(token.scopes, Scopes.itwinPlatform)
+        assert.strictEqual(token.clientId, (yield* own).clientId)
+        assert.strictEqual(token.expiresAt.epochMilliseconds - token.issuedAt.epochMilliseconds, 3_600_000)
+        assert.strictEqual((yield* getMe(Redacted.value(token.authorizationHeader))).status, 200)
+        const response = yield* HttpClient.get("https://ims.bentley.com/.well-known/openid-configuration/jwks")
+        const { keys } = JSON.parse(yield* response.text)
+        const { payload } = yield* Effect.promise(async () =>
+          jwtVerify(Redacted.value(token.value), await importJWK(keys[0]), {
+            issuer: "https://ims.bentley.com",
+            audience: "bentley-api-management",
+            currentDate: new Date(1_800_000_000_000)
+          })
+        )
+        assert.strictEqual(payload.sub, token.clientId)
+        yield* ims.assertTokenRequests(0)
+        yield* ims.revokeToken(token)
+        assert.strictEqual((yield* getMe(Redacted.value(token.authorizationHeader))).status, 401)
+      }).pipe(Effect.provide(App))
   )
 
-  it.effect("have the given claims, scopes and life", () =>
+  it.effect("issues a token by issueToken with the given claims, scopes and life", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* ims.registerApp({ name: "Other", scopes: ["users:read", "itwins:read"] })
@@ -305,7 +307,7 @@ describe("tokens that a test issues", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("are a defect for an unknown client, and are forgotten by a reset", () =>
+  it.effect("dies when issueToken names an unknown client, and forgets the issued tokens at a reset", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       assert.include(String(yield* Effect.exit(ims.issueToken({ clientId: "service-x" }))), "no app service-x")

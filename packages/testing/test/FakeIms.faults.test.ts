@@ -37,7 +37,7 @@ describe("faults in process", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("rejects valid credentials once during maintenance, then returns a page, then ends", () =>
+  it.effect("rejects valid credentials once during maintenance, then returns a page, then behaves normally", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms
       yield* fake.script("POST /connect/token", ...FakeIms.maintenance("4 minutes"))

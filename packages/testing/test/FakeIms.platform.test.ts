@@ -22,7 +22,7 @@ const ask = (app: FakeIms.App, secret = secretOf(app)) =>
   )
 
 describe("a 401 of an API", () => {
-  it.effect("challenges as RFC 6750 demands: without an error code only if there was no token", () =>
+  it.effect("challenges with an error code only when a token was sent (RFC 6750 §3)", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       assert.strictEqual((yield* getMe()).headers["www-authenticate"], 'Bearer realm="iTwin Platform"')
@@ -62,7 +62,7 @@ describe("iTwins", () => {
       yield* ims.createITwin({ displayName: "Hidden" })
     })
 
-  it.effect("are listed for their members only, with nulls where nothing is known", () =>
+  it.effect("lists iTwins only for their members, with null for unknown facts", () =>
     Effect.gen(function* () {
       yield* withITwins(1)
       const { body, headers } = yield* list("")
@@ -79,7 +79,7 @@ describe("iTwins", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("are listed in pages that link to the next and the previous one", () =>
+  it.effect("lists iTwins in pages that link to the next page and the previous one", () =>
     Effect.gen(function* () {
       yield* withITwins(5)
       const first = yield* list("?$top=2")
@@ -94,7 +94,7 @@ describe("iTwins", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("can't be reached beyond X-Max-Return", () =>
+  it.effect("does not list iTwins beyond X-Max-Return", () =>
     Effect.gen(function* () {
       yield* withITwins(5)
       const limited = yield* list("?$skip=2&$top=2", { "x-max-return": "3" })
@@ -113,7 +113,7 @@ describe("iTwins", () => {
     ["", { "x-max-return": "0" }],
     ["", { "x-max-return": "10001" }]
   ] as ReadonlyArray<readonly [string, Record<string, string>]>)(
-    "are not listed for %s with the headers %j",
+    "does not list iTwins for the query %s with the headers %j",
     ([query, headers]) =>
       Effect.gen(function* () {
         const { body, status } = yield* list(query, headers)
@@ -122,7 +122,7 @@ describe("iTwins", () => {
       }).pipe(Effect.provide(App))
   )
 
-  it.effect("are not served in a version that the fake does not have", () =>
+  it.effect("returns 406 when Accept names a version of GET /itwins that the fake does not serve", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const accept = (version: number) => ({ accept: `application/vnd.bentley.itwin-platform.v${version}+json` })
@@ -249,7 +249,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("returns 406 for version 1", () =>
+  it.effect("returns 406 when Accept names version 1 of access control", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const { id } = yield* ims.createITwin({ displayName: "Bridge" })
@@ -300,7 +300,7 @@ describe("access control", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("protects an added route with the same check of the token", () =>
+  it.effect("checks the token at an added route as at the other routes", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.addRoute("GET", "/storage/:folder", ({ clientId, params }) =>
@@ -321,7 +321,7 @@ describe("the journal", () => {
       yield* refresh
       yield* ims.assertTokenRequests(1)
       const error = yield* Effect.flip(ims.assertTokenRequests(2))
-      assert.include(error.message, "Expected 2 token requests, and there were 1:")
+      assert.include(error.message, "Expected 2 token requests, but there were 1:")
       assert.match(error.message, /1970-01-01T00:00:00.000Z {2}POST \/connect\/token {2}200 {5}ok/)
     }).pipe(Effect.provide(App))
   )
@@ -364,7 +364,7 @@ describe("the journal", () => {
     }).pipe(Effect.provide(App))
   )
 
-  it.effect("is the same in two runs with the same seed, script and clock", () => {
+  it.effect("writes the same journal in two runs with the same seed, script and clock", () => {
     const story = Effect.gen(function* () {
       const ims = yield* fake
       yield* ims.script("POST /connect/token", ...FakeIms.maintenance("5 seconds"))

@@ -73,7 +73,7 @@ describe("FakeIms on a socket", () => {
     })
   )
 
-  it.live("has no admin API unless it was asked for", () =>
+  it.live("serves no admin API unless the admin option is given", () =>
     Effect.gen(function* () {
       for (const admin of [undefined, true] as const) {
         const { health, apps } = yield* Effect.gen(function* () {
@@ -89,7 +89,7 @@ describe("FakeIms on a socket", () => {
     })
   )
 
-  it.live("is gone when its layer is closed: nothing listens", () =>
+  it.live("stops listening when its layer is closed", () =>
     Effect.gen(function* () {
       const { environment, app } = yield* Effect.gen(function* () {
         const { environment } = yield* FakeIms.FakeIms

@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing"
 import { failure, makeVaultTest, newest, reads, vaultContract, type Wiring } from "./vaultContract.ts"
 import { vaultOperations } from "./vaultOperations.ts"
 
-/** The SDK over the fake's `httpClient`, without retries: they would wait on the clock of the machine. */
+/** Builds the SDK over the fake's `httpClient`, without retries, which would wait on the clock of the machine. */
 const wiring = Effect.map(FakeKeyVault.FakeKeyVault, ({ httpClient, tenantId, clientId, clientSecret }): Wiring => {
   const options = { httpClient, retryOptions: { maxRetries: 0 } }
   return {
@@ -30,7 +30,7 @@ describe("FakeKeyVault in process", () => {
   vaultContract(vaultTest)
   vaultOperations(vaultTest)
 
-  it.effect("delays on the TestClock", () =>
+  it.effect("delays an answer on the TestClock", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const client = yield* makeClient
@@ -62,7 +62,7 @@ describe("FakeKeyVault in process", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("stamps versions with virtual time, and makes the same ids from the same seed", () =>
+  it.effect("dates versions with virtual time, and makes the same ids from the same seed", () =>
     Effect.gen(function* () {
       const ids = yield* Effect.forEach([1, 2], () =>
         Effect.gen(function* () {
@@ -112,7 +112,7 @@ describe("FakeKeyVault in process", () => {
     }).pipe(Effect.provide(fresh))
   )
 
-  it.effect("does not find another host", () =>
+  it.effect("rejects a request to another host as not found", () =>
     Effect.gen(function* () {
       const vault = yield* FakeKeyVault.FakeKeyVault
       const client = new SecretClient(

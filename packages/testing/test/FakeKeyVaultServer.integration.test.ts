@@ -41,7 +41,7 @@ const readInChild = (endpoint: FakeKeyVaultServer.Endpoint["Service"], name: str
     (directory) => Effect.sync(() => rmSync(directory, { recursive: true, force: true }))
   )
 
-/** The status and JSON of the answer to a request for this target, which may not be a URL. */
+/** Returns status and JSON of the answer to a request for this target, which may not be a URL. */
 const getTarget = (server: string, target: string) =>
   Effect.promise(async () => {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
@@ -91,7 +91,7 @@ describe("FakeKeyVault on a socket", () => {
     }).pipe(Effect.provide(served))
   )
 
-  it.live("answers over http as over https, and names itself a fake", () =>
+  it.live("answers over http as over https, and says that it is a fake", () =>
     Effect.gen(function* () {
       const { url, certificate } = yield* FakeKeyVaultServer.Endpoint
       const { tenantId, issueToken, setSecret } = yield* FakeKeyVault.FakeKeyVault

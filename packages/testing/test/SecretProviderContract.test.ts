@@ -5,7 +5,7 @@ import { Cause, Context, Deferred, Effect, Exit, Layer, Redacted } from "effect"
 
 type Reason = SecretProviderError.SecretProviderErrorReason
 
-/** A backend in memory: what it holds, or why it can't be read. */
+/** Describes a backend in memory: what it holds, or why it can't be read. */
 class Memory extends Context.Service<
   Memory,
   { clientId: string; clientSecret: string | undefined; refusal: Reason | undefined }
@@ -38,7 +38,7 @@ const set = ({ clientId, clientSecret }: ClientCredentials.ClientCredentials) =>
 
 const refuse = (refusal: Reason) => change({ refusal })
 
-/** Every state there is, with a provider of one's own. */
+/** Describes every state, with a provider made for the test. */
 const memoryBackend = (
   makeRead: (memory: Memory["Service"]) => SecretProvider.SecretProvider["Service"]["credentials"]
 ): SecretProviderContract.Backend<Memory> => ({
@@ -216,7 +216,7 @@ describe("SecretProviderContract", () => {
     ["dies", () => Effect.die("x"), names.slice(0, 12), "a defect"]
   ]
 
-  it.effect.each(broken)("names what a provider violates that %s", ([, makeRead, violated, seen]) =>
+  it.effect.each(broken)("names the violated case when a provider %s", ([, makeRead, violated, seen]) =>
     Effect.gen(function* () {
       const violations = yield* Effect.forEach(SecretProviderContract.cases(memoryBackend(makeRead)), ({ run }) =>
         Effect.exit(run)

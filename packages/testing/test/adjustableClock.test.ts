@@ -6,7 +6,7 @@ import { makeAdjustableClock } from "../src/internal/engine/clock.ts"
 const make = Effect.map(Clock.Clock, makeAdjustableClock)
 
 describe("the clock of the admin API", () => {
-  it.effect("runs as the one below, ahead by what it was advanced", () =>
+  it.effect("runs like the clock below it, ahead by the time that it was advanced", () =>
     Effect.gen(function* () {
       const clock = yield* make
       const start = yield* Clock.currentTimeMillis
@@ -20,7 +20,7 @@ describe("the clock of the admin API", () => {
     })
   )
 
-  it.effect("ends a sleep when its time has come, by itself, by advance, or by both", () =>
+  it.effect("ends a sleep when its time has passed, on the clock below, by advancing, or by both", () =>
     Effect.gen(function* () {
       const clock = yield* make
       const sleep = Effect.forkChild(Effect.provideService(Effect.sleep("10 seconds"), Clock.Clock, clock), {

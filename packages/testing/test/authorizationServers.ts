@@ -1,5 +1,5 @@
-// The servers that the contract of servers.integration.test.ts runs against: oidc-provider, which others wrote, and
-// the fake. Each has two apps that may ask for `itwin-platform` and `itwins:read`; both know `users:read` too.
+// The servers for the contract of servers.integration.test.ts: oidc-provider, which others wrote, and the fake. Each has
+// two apps that may request `itwin-platform` and `itwins:read`. Both servers also know `users:read`.
 
 import { generateKeyPairSync } from "node:crypto"
 import { createServer } from "node:http"
@@ -45,7 +45,7 @@ const awkwardSecret = "fake-secret-a+b/c=&d%e%20f g:h'()*!~\"<\\>#?;,"
 
 const signingKey = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" })
 
-/** oidc-provider tells its users what to change before production. All else is still printed. */
+/** Hides what oidc-provider prints about changes before production. Everything else is still printed. */
 const withoutAdvice = Effect.acquireRelease(
   Effect.sync(() => {
     const { info, warn } = console
@@ -80,7 +80,7 @@ const client = (id: string, secret: string) =>
   new ClientCredentials.ClientCredentials({ clientId: id, clientSecret: Redacted.make(secret) })
 
 /**
- * oidc-provider as it comes, but for apps, scopes, and the grant and endpoints that have to be asked for. Its tokens are
+ * Starts oidc-provider with its defaults, except apps, scopes, and the grant and endpoints that must be enabled. Its tokens are
  * opaque, or JWTs for one API (RFC 8707).
  */
 export const oidcProvider = (tokens: "opaque" | "jwt" = "opaque"): Layer.Layer<AuthorizationServer> =>
@@ -117,7 +117,7 @@ export const oidcProvider = (tokens: "opaque" | "jwt" = "opaque"): Layer.Layer<A
       provider.on("server_error", (_context, error) => failures.push(error))
       const handle = provider.callback()
       server.on("request", (request, response) => void handle(request, response))
-      // A crash of the peer must not pass for a refusal.
+      // A crash of oidc-provider must not look like a rejection.
       yield* Effect.addFinalizer(() => (failures.length === 0 ? Effect.void : Effect.die(failures[0])))
       return Context.make(AuthorizationServer, {
         issuer: url,

@@ -48,7 +48,7 @@ const withToken = (answer: { readonly body: { readonly access_token: string } })
   headers: { authorization: `Bearer ${answer.body.access_token}` }
 })
 
-/** Asks until the journal has an entry for the route. */
+/** Reads the journal until it has an entry for the route. */
 const arrived = (url: string, route: string): Effect.Effect<void> =>
   Effect.flatMap(call(url, "GET /__admin/journal"), ({ body }) =>
     body.some((entry: { route: string }) => entry.route === route)
@@ -325,14 +325,15 @@ describe("fake-ims", () => {
     })
   )
 
-  describe("in a container, as the README's recipe starts it", () => {
+  describe("in a container", () => {
     const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
-    const recipe = /command: npx -y @effect-itwin\/testing (.*)/.exec(readme)?.[1] ?? ""
+    const guide = readFileSync(new URL("../../../docs/testing.md", import.meta.url), "utf8")
+    const recipe = /command: npx -y @effect-itwin\/testing (.*)/.exec(guide)?.[1] ?? ""
     const config =
       /```json\n(\{\n {2}"apps": \[\n[\s\S]*?\n\})\n```/.exec(readme)?.[1]?.replace(/^ *"seed".*\n/m, "") ?? ""
-    const check = /test: \["CMD", "node", "-e", "(.*)"\]/.exec(readme)?.[1] ?? ""
+    const check = /"(fetch\('http:\/\/127\.0\.0\.1:8080\/health'\)[^"\n]*)"/.exec(guide)?.[1] ?? ""
 
-    it.live("is known under its public URL, and healthy", () =>
+    it.live("serves its public URL, and is healthy, when the guide's recipe starts it", () =>
       Effect.gen(function* () {
         const args = recipe.split(" ")
         assert.deepStrictEqual(args, [
@@ -354,8 +355,10 @@ describe("fake-ims", () => {
         assert.strictEqual((yield* call(own, "GET /health", { headers: { host: "example.com:8080" } })).status, 421)
         assert.strictEqual((yield* call(own, "GET /__admin/apps", { headers })).status, 401)
         const { clientId, clientSecret } = facts.apps[1] ?? {}
-        assert.include(readme, `ITWIN_CLIENT_ID: ${clientId}\n      ITWIN_CLIENT_SECRET: ${clientSecret}\n`)
+        assert.include(guide, `ITWIN_CLIENT_ID: ${clientId}\n      ITWIN_CLIENT_SECRET: ${clientSecret}\n`)
+        assert.notStrictEqual(check, "")
         execFileSync(process.execPath, ["-e", check.replace("8080", String(port))])
+        assert.throws(() => execFileSync(process.execPath, ["-e", check.replace("8080", "1")]))
       })
     )
   })
@@ -388,7 +391,7 @@ describe("fake-ims", () => {
       ["apps[1].clientId", "service-a"]
     ],
     [
-      "a member that is no app",
+      "a member that is not an app",
       { apps: [{ name: "a" }], iTwins: [{ displayName: "x", members: [{ app: "b" }] }] },
       ["iTwins[0].members[0].app", "not b"]
     ],
@@ -398,7 +401,7 @@ describe("fake-ims", () => {
       ["iTwins[0].members[0].roles", "not Owner"]
     ],
     [
-      "a fault that is none",
+      "a fault that does not exist",
       { script: { "GET /users/me": [{ fault: { _tag: "Respond", status: "x" } }] } },
       ['script["GET /users/me"][0].fault.status']
     ],
@@ -426,8 +429,9 @@ describe("fake-ims", () => {
     ["an empty admin token", ["--admin-token", " "], {}, "empty"],
     ["a file that is not there", ["--config", "none.json"], {}, "none.json"],
     ["a certificate without its key", ["--tls-cert", "cert.pem"], {}, "--tls-key"],
+    ["a port for a vault that is not served", ["--vault-port", "1"], {}, "Add --vault."],
     [
-      "a certificate that is none",
+      "a file that is not a certificate",
       ["--tls-cert", fileOf("cert.pem", "x"), "--tls-key", fileOf("key.pem", "x")],
       {},
       "The certificate or its key"
@@ -533,7 +537,7 @@ describe("fake-ims", () => {
       ["a script without steps", "POST /__admin/script", { route: "GET /users/me" }, 400, "steps"],
       ["no number", "POST /__admin/clock", { advance: "1 hour" }, 400, "advance"],
       ["a way back in time", "POST /__admin/clock", { advance: -1 }, 400, "advance"],
-      ["a name that is none", "POST /__admin/apps", { name: "a,b" }, 400, "name"],
+      ["an invalid name", "POST /__admin/apps", { name: "a,b" }, 400, "name"],
       ["a secret that may be real", "POST /__admin/apps", { name: "a", clientSecret: "c2VjcmV0" }, 400, "clientSecret"]
     ])("refuses %s, and says why", ([_name, route, json, status, expected]) =>
       Effect.gen(function* () {
@@ -544,7 +548,7 @@ describe("fake-ims", () => {
       })
     )
 
-    it.live("refuses a body that is no JSON", () =>
+    it.live("refuses a body that is not JSON", () =>
       Effect.gen(function* () {
         const headers = { "content-type": "application/json" }
         const answer = yield* call(bin.facts.url, "POST /__admin/clock", { text: '{"advance', headers })

@@ -1,4 +1,4 @@
-// Starts the command `fake-ims` as a child process, and speaks with it.
+// Starts the command `fake-ims` as a child process, and sends requests to it.
 import { spawn } from "node:child_process"
 import { request } from "node:http"
 import { fileURLToPath } from "node:url"
@@ -28,6 +28,8 @@ export interface Exited {
 
 export interface Bin {
   readonly facts: Facts
+  /** The id of the process. */
+  readonly pid: number | undefined
   readonly kill: (signal: NodeJS.Signals) => void
   readonly exited: Promise<Exited>
 }
@@ -61,7 +63,7 @@ export const start = (args: ReadonlyArray<string> = [], env?: Record<string, str
     child.stdout.on("data", () => {
       const [line, ...rest] = text.stdout.split("\n")
       if (line !== undefined && rest.length > 0) {
-        resolve({ facts: JSON.parse(line), kill: (signal) => void child.kill(signal), exited })
+        resolve({ facts: JSON.parse(line), pid: child.pid, kill: (signal) => void child.kill(signal), exited })
       }
     })
     exited.then(({ code, stderr }) => reject(new Error(`fake-ims ended with ${code}: ${stderr}`)), reject)
@@ -84,7 +86,7 @@ export interface Answer {
   readonly body: any
 }
 
-/** One request on a connection of its own, with any headers (`fetch` does not let one set `Host`). */
+/** Sends one request on its own connection, with any headers (`fetch` does not allow `Host`). */
 export const call = (
   url: string,
   route: string,

@@ -1,4 +1,4 @@
-// Clients that others wrote, run against the fake on a real socket: what they accept, a program of yours can rely on.
+// Runs clients that others wrote against the fake on a real socket. Your program can rely on what they accept.
 
 import { assert, describe, layer } from "@effect/vitest"
 import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
@@ -11,14 +11,14 @@ import { getMe, register, secretOf, tokenFor } from "./contract.ts"
 
 const live = { excludeTestServices: true }
 
-/** The token with a payload that its signature doesn't cover. */
+/** Returns the token with a payload that its signature doesn't cover. */
 const forge = (token: string, claims: object) => {
   const [header, , signature] = token.split(".")
   const payload = Buffer.from(JSON.stringify({ ...jose.decodeJwt(token), ...claims })).toString("base64url")
   return [header, payload, signature].join(".")
 }
 
-/** The message of the error that the promise is rejected with. */
+/** Returns the message of the error that the promise is rejected with. */
 const rejection = (promise: () => Promise<unknown>) =>
   Effect.map(
     Effect.flip(Effect.tryPromise({ try: promise, catch: (error) => error })),
@@ -41,7 +41,7 @@ describe("@itwin/service-authorization", () => {
     FakeImsServer.layer(),
     live
   )((it) => {
-    it.effect("gets a token that the APIs accept, by HTTP Basic", () =>
+    it.effect("gets a token that the APIs accept when @itwin/service-authorization uses HTTP Basic", () =>
       Effect.gen(function* () {
         const fake = yield* FakeIms.FakeIms
         const app = yield* register()
@@ -54,7 +54,7 @@ describe("@itwin/service-authorization", () => {
       }).pipe(Effect.provide(FetchHttpClient.layer))
     )
 
-    it.effect("keeps its token until it expires", () =>
+    it.effect("keeps the token of @itwin/service-authorization until it expires", () =>
       Effect.gen(function* () {
         const fake = yield* FakeIms.FakeIms
         const app = yield* register()
@@ -65,7 +65,7 @@ describe("@itwin/service-authorization", () => {
       })
     )
 
-    it.effect("gets none with a wrong secret", () =>
+    it.effect("issues no token to @itwin/service-authorization when the secret is wrong", () =>
       Effect.gen(function* () {
         const client = yield* clientOf(yield* register(), "fake-secret-a+b/c=")
         assert.match(yield* rejection(() => client.getAccessToken()), /401/)
@@ -73,7 +73,7 @@ describe("@itwin/service-authorization", () => {
       })
     )
 
-    it.effect("finds a token active, and whose it is", () =>
+    it.effect("introspects a token as active, with its client", () =>
       Effect.gen(function* () {
         const app = yield* register()
         const answer = yield* introspect(yield* tokenFor(app))
@@ -86,7 +86,7 @@ describe("@itwin/service-authorization", () => {
       }).pipe(Effect.provide(FetchHttpClient.layer))
     )
 
-    it.effect("finds an expired and a forged token inactive", () =>
+    it.effect("introspects an expired and a forged token as inactive", () =>
       Effect.gen(function* () {
         const fake = yield* FakeIms.FakeIms
         const late = yield* fake.registerApp({ name: "Late", claims: { exp: 1_700_000_000 } })
@@ -96,7 +96,7 @@ describe("@itwin/service-authorization", () => {
       }).pipe(Effect.provide(FetchHttpClient.layer))
     )
 
-    it.effect("throws on a token that another issuer signed", () =>
+    it.effect("throws in the introspection client when another issuer signed the token", () =>
       Effect.gen(function* () {
         const token = yield* Effect.flatMap(register(), tokenFor).pipe(Effect.provide(FakeImsServer.layer()))
         const client = new IntrospectionClient({ issuerUrl: yield* issuer })
@@ -104,15 +104,17 @@ describe("@itwin/service-authorization", () => {
       }).pipe(Effect.provide(FetchHttpClient.layer))
     )
 
-    it.effect("doesn't notice that a token was revoked: it only checks signature and life", () =>
-      Effect.gen(function* () {
-        const fake = yield* FakeIms.FakeIms
-        const app = yield* register()
-        const token = yield* tokenFor(app)
-        yield* fake.revokeAllTokens(app.credentials.clientId)
-        assert.strictEqual((yield* getMe(`Bearer ${token}`)).status, 401)
-        assert.isTrue((yield* introspect(token)).active)
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+    it.effect(
+      "introspects a revoked token as active, because the introspection client only checks signature and life",
+      () =>
+        Effect.gen(function* () {
+          const fake = yield* FakeIms.FakeIms
+          const app = yield* register()
+          const token = yield* tokenFor(app)
+          yield* fake.revokeAllTokens(app.credentials.clientId)
+          assert.strictEqual((yield* getMe(`Bearer ${token}`)).status, 401)
+          assert.isTrue((yield* introspect(token)).active)
+        }).pipe(Effect.provide(FetchHttpClient.layer))
     )
   })
 
@@ -120,10 +122,12 @@ describe("@itwin/service-authorization", () => {
     FakeImsServer.layer({ algorithm: "EdDSA" }),
     live
   )((it) => {
-    it.effect("knows no EdDSA, and finds such a token inactive", () =>
-      Effect.gen(function* () {
-        assert.isFalse((yield* introspect(yield* tokenFor(yield* register()))).active)
-      }).pipe(Effect.provide(FetchHttpClient.layer))
+    it.effect(
+      "introspects a token signed with EdDSA as inactive, because the introspection client does not support it",
+      () =>
+        Effect.gen(function* () {
+          assert.isFalse((yield* introspect(yield* tokenFor(yield* register()))).active)
+        }).pipe(Effect.provide(FetchHttpClient.layer))
     )
   })
 
@@ -131,7 +135,7 @@ describe("@itwin/service-authorization", () => {
     FakeImsServer.layer({ profile: { scopeClaim: "string" } }),
     live
   )((it) => {
-    it.effect("takes the scope claim only as an array, as the platform's tokens have it", () =>
+    it.effect("reads the scope claim only as an array, as it is in the platform's tokens", () =>
       Effect.gen(function* () {
         const token = yield* tokenFor(yield* register())
         const client = new IntrospectionClient({ issuerUrl: yield* issuer })
@@ -162,7 +166,7 @@ describe("openid-client", () => {
     FakeImsServer.layer(),
     live
   )((it) => {
-    it.effect("discovers the endpoints", () =>
+    it.effect("lets openid-client discover the endpoints", () =>
       Effect.gen(function* () {
         const url = yield* issuer
         const metadata = (yield* discover(yield* register(), "client_secret_post")).serverMetadata()
@@ -234,7 +238,7 @@ describe("openid-client", () => {
         }).pipe(Effect.provide(FetchHttpClient.layer))
     )
 
-    it.effect("may revoke a token that is none", () =>
+    it.effect("accepts from openid-client the revocation of a text that is not a token", () =>
       Effect.gen(function* () {
         const config = yield* discover(yield* register(), "client_secret_post")
         yield* Effect.promise(() => openid.tokenRevocation(config, "fake-token"))
@@ -256,7 +260,7 @@ describe("jose", () => {
 
   for (const algorithm of ["RS256", "EdDSA"] as const) {
     layer(FakeImsServer.layer(algorithm === "RS256" ? {} : { algorithm }), live)(`with ${algorithm}`, (it) => {
-      it.effect("verifies a token by the published keys", () =>
+      it.effect("lets jose verify a token by the published keys", () =>
         Effect.gen(function* () {
           const app = yield* register()
           const [keys, options, token] = yield* Effect.all([remoteKeys, verifyOptions, tokenFor(app)])
@@ -266,7 +270,7 @@ describe("jose", () => {
         }).pipe(Effect.provide(FetchHttpClient.layer))
       )
 
-      it.effect("refuses a forged one", () =>
+      it.effect("lets jose reject a forged token", () =>
         Effect.gen(function* () {
           const [keys, options, token] = yield* Effect.all([
             remoteKeys,
@@ -278,7 +282,7 @@ describe("jose", () => {
         }).pipe(Effect.provide(FetchHttpClient.layer))
       )
 
-      it.effect("verifies the old and the new token after the keys were rotated", () =>
+      it.effect("lets jose verify the old and the new token after the keys were rotated", () =>
         Effect.gen(function* () {
           const fake = yield* FakeIms.FakeIms
           const app = yield* register()

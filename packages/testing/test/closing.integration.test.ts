@@ -15,7 +15,7 @@ const vault = (options?: FakeKeyVaultServer.Options) =>
     return Context.get(context, FakeKeyVaultServer.Endpoint).url
   })
 
-/** The first of these events of the socket. */
+/** Waits for the first of these events of the socket. */
 const comes = (socket: Socket, ...events: ReadonlyArray<"connect" | "data" | "close">) =>
   new Promise<string>((resolve) => {
     // A connection that is destroyed may end with a reset.
@@ -37,7 +37,7 @@ it.live.each([
     yield* Effect.promise(() => comes(silent, "connect"))
     const kept = protocol === "https:" ? connectTls({ ...at, rejectUnauthorized: false }) : connectTcp(at)
     kept.write(`GET /nothing HTTP/1.1\r\nHost: ${host}\r\n\r\n`)
-    // Its answer also tells that the server has the silent one, which came before.
+    // Its answer also shows that the server has accepted the silent connection, which came first.
     assert.strictEqual(yield* Effect.promise(() => comes(kept, "data", "close")), "data")
     const ended = Promise.all([comes(silent, "close"), comes(kept, "close")])
     yield* Scope.close(scope, Exit.void)

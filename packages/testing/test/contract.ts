@@ -1,4 +1,4 @@
-// The contract of the fake on the wire. It is run in process and over a socket.
+// The contract of the fake on the wire. It runs in process and over a socket.
 
 import { assert, type it as unit } from "@effect/vitest"
 import { FakeIms } from "@effect-itwin/testing"

@@ -77,14 +77,14 @@ describe("routes", () => {
     })
   )
 
-  it.effect("names the allowed methods when a method is wrong", () =>
+  it.effect("answers with the allowed methods when the method is wrong", () =>
     Effect.gen(function* () {
       const response = yield* send(yield* make(), "PATCH", "/things/1")
       assert.strictEqual(response.headers.allow, "GET, HEAD, DELETE")
     })
   )
 
-  it.effect("decodes parameters of the path", () =>
+  it.effect("decodes the parameters of a path", () =>
     Effect.gen(function* () {
       assert.deepInclude(jsonOf(yield* send(yield* make(), "GET", "/things/a%2Fb")), { params: { id: "a/b" } })
     })
@@ -115,7 +115,7 @@ describe("routes", () => {
 describe("bodies", () => {
   const bytes = (size: number) => HttpClientRequest.bodyUint8Array(new Uint8Array(size).fill(97), "text/plain")
 
-  it.effect("accepts 1 MiB and answers 413 to one byte more", () =>
+  it.effect("accepts a body of 1 MiB, and answers 413 to one byte more", () =>
     Effect.gen(function* () {
       const engine = yield* make()
       assert.strictEqual((yield* send(engine, "POST", "/things", bytes(1024 * 1024))).status, 200)
@@ -123,7 +123,7 @@ describe("bodies", () => {
     })
   )
 
-  it.effect("stops to read a body that never ends", () =>
+  it.effect("stops reading a body that never ends", () =>
     Effect.gen(function* () {
       const endless = Stream.forever(Stream.succeed(new Uint8Array(65_536)))
       const response = yield* send(yield* make(), "POST", "/things", HttpClientRequest.bodyStream(endless))
@@ -133,7 +133,7 @@ describe("bodies", () => {
 })
 
 describe("journal", () => {
-  it.effect("shows query, headers and body without credentials", () =>
+  it.effect("shows query, headers and body without credentials in the journal", () =>
     Effect.gen(function* () {
       const engine = yield* make()
       yield* send(engine, "POST", "/things?$top=5&access_token=abc&$filter=hidden", (request) =>
@@ -170,7 +170,7 @@ describe("journal", () => {
     })
   )
 
-  it.effect("keeps the newest entries and counts all requests", () =>
+  it.effect("keeps the newest entries of the journal, and counts all requests", () =>
     Effect.gen(function* () {
       const engine = yield* make(3)
       for (const id of [1, 2, 3, 4, 5]) yield* send(engine, "GET", `/things/${id}`)

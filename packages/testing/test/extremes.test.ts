@@ -7,7 +7,7 @@ import { make, makeControls } from "../src/internal/controls.ts"
 import { makeScript } from "../src/internal/engine/script.ts"
 import { getMe, register, tokenFor } from "./contract.ts"
 
-/** More than a call can have arguments. */
+/** Is more than the number of arguments that a call can have. */
 const many = 150_000
 
 const entry: Journal.Entry = {
@@ -77,7 +77,7 @@ describe("a fake with a long history", () => {
     })
   )
 
-  it.effect("accepts a script of as many steps", () =>
+  it.effect("accepts a script with as many steps as the journal has entries", () =>
     Effect.gen(function* () {
       const script = makeScript(yield* Clock.Clock)
       script.add(Array.from({ length: many }, () => Fault.once(Fault.hang)))
@@ -86,10 +86,10 @@ describe("a fake with a long history", () => {
   )
 })
 
-describe("a fake whose clock stands beyond the years of a Date", () => {
+describe("a fake whose clock is beyond the years of a Date", () => {
   const beyond = 9_000_000_000_000_000
 
-  it.effect("serves a user and formats its journal", () =>
+  it.effect("serves a user and formats its journal when its clock is beyond the years of a Date", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(beyond)
       const { status, body } = yield* getMe(`Bearer ${yield* tokenFor(yield* register())}`)
@@ -100,7 +100,7 @@ describe("a fake whose clock stands beyond the years of a Date", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("refuses a token for the vault as ever", () =>
+  it.effect("refuses a token for the vault when its clock is beyond the years of a Date", () =>
     Effect.gen(function* () {
       yield* TestClock.setTime(beyond)
       const { httpClient, tenantId } = yield* FakeKeyVault.FakeKeyVault

@@ -42,7 +42,7 @@ const table: ReadonlyArray<readonly [string, Fault.Fault, string]> = [
 const provideEnvironment = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(FakeIms.FakeIms, ({ environment }) => Effect.provide(effect, Environment.layer(environment)))
 
-/** Runs the effect to its end, and advances virtual time if there is any. */
+/** Runs the effect to its end, and advances virtual time where time is virtual. */
 export type RunToEnd = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 const policy = RetryPolicy.layer(RetryPolicy.make({ attempts: 1, attemptTimeout: Duration.seconds(1) }))

@@ -13,12 +13,15 @@ const bare = {
 const safe = { ...bare, host: "0.0.0.0", allowRemote: true, lacksToken: false, seeded: false, production: false }
 
 describe("where the server may listen", () => {
-  it.each([undefined, "127.0.0.1", "127.1.2.3", "localhost", "::1"])("allows %s, which is loopback", (host) => {
-    assert.isUndefined(whyNotRemote({ ...bare, host }))
-  })
+  it.each([undefined, "127.0.0.1", "127.1.2.3", "localhost", "::1"])(
+    "allows the address %s without --allow-remote, because it is loopback",
+    (host) => {
+      assert.isUndefined(whyNotRemote({ ...bare, host }))
+    }
+  )
 
   it.each(["", "0.0.0.0", "::", "192.168.1.1", "127.0.0.1.example.com", "localhost.example.com"])(
-    "allows %j only with --allow-remote, because it is not loopback",
+    "allows the address %j only with --allow-remote, because it is not loopback",
     (host) => {
       assert.include(whyNotRemote({ ...bare, host }), "--allow-remote")
     }
@@ -68,13 +71,13 @@ describe("the public URL", () => {
     assert.include(whyNotRemote({ ...bare, host: undefined, publicUrl }), "is not a valid public URL")
   })
 
-  it("can be a loopback URL of a server on loopback, as behind a port mapping", () => {
+  it("accepts a loopback URL as the public URL of a server on loopback, as behind a port mapping", () => {
     for (const publicUrl of ["http://localhost:9000", "https://127.0.0.1", "http://[::1]:1"]) {
       assert.isUndefined(whyNotRemote({ ...bare, host: undefined, publicUrl }))
     }
   })
 
-  it("makes a server on loopback one that others reach", () => {
+  it("requires --allow-remote for a server on loopback when its public URL is not loopback", () => {
     assert.include(whyNotRemote({ ...bare, host: undefined, publicUrl: "http://example.com" }), "--allow-remote")
     assert.isUndefined(whyNotRemote({ ...safe, host: undefined, publicUrl: "http://example.com" }))
   })
@@ -93,14 +96,14 @@ describe("the URL of the server", () => {
     assert.strictEqual(urlOf({ secure: false, host, port: 8080 }).origin, url)
   })
 
-  it("is the public URL if there is one", () => {
+  it("returns the public URL as the URL of the server when it is given", () => {
     const publicUrl = "https://fake.example"
     assert.strictEqual(urlOf({ secure: false, host: "0.0.0.0", port: 8080, publicUrl }).origin, publicUrl)
   })
 })
 
 describe("the hosts that the server answers for", () => {
-  it("are loopback with its port", () => {
+  it("answers for the loopback hosts with the port of the server", () => {
     const url = new URL("http://127.0.0.1:8080")
     assert.deepStrictEqual([...hostsOf({ url, secure: false, host: undefined, port: 8080 })].sort(), [
       "127.0.0.1:8080",
@@ -109,7 +112,7 @@ describe("the hosts that the server answers for", () => {
     ])
   })
 
-  it("are its public name with the public port, the address it was given, and loopback with its own port", () => {
+  it("answers for the public host and port, the given address, and loopback with the port of the server", () => {
     const hosts = hostsOf({ url: new URL("https://Fake.example:9000"), secure: false, host: "::2", port: 8080 })
     assert.isTrue(hosts.has("fake.example:9000"))
     assert.isTrue(hosts.has("[::2]:8080"))
@@ -119,7 +122,7 @@ describe("the hosts that the server answers for", () => {
     assert.isFalse(hosts.has("localhost:9000"))
   })
 
-  it("have no port where it is the scheme's", () => {
+  it("answers for hosts without a port when the port is that of the scheme", () => {
     for (const [secure, port] of [
       [false, 80],
       [true, 443]

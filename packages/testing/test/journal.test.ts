@@ -11,7 +11,7 @@ const fake = FakeIms.FakeIms
 
 describe("counts", () => {
   it.effect.each(["/connect/token/", "/CONNECT/token", "//connect/token", "/connect/token/x"])(
-    "do not include a request to %s, which is not served",
+    "does not count a request to %s, which is not served",
     (path) =>
       Effect.gen(function* () {
         const ims = yield* fake
@@ -25,7 +25,7 @@ describe("counts", () => {
   )
 
   it.effect.each(["POST /connect/tokens", "post /connect/token", "GET /users/me/", "GET /nothing"])(
-    "die with the list of routes when the route is %s",
+    "dies with the list of routes when a count, a script or a wait names %s",
     (route) =>
       Effect.gen(function* () {
         const ims = yield* fake
@@ -41,7 +41,7 @@ describe("counts", () => {
       }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("are exact after the journal has dropped entries, and the failure says so", () =>
+  it.effect("counts requests exactly after the journal dropped entries, and says so when an assertion fails", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* register()
@@ -51,12 +51,12 @@ describe("counts", () => {
       assert.strictEqual(yield* ims.countRequests("POST /connect/token"), 5)
       yield* ims.assertTokenRequests(5)
       const error = yield* Effect.flip(ims.assertTokenRequests(2))
-      assert.include(error.message, "Expected 2 token requests, and there were 5:")
+      assert.include(error.message, "Expected 2 token requests, but there were 5:")
       assert.include(error.message, "The journal dropped the 3 oldest entries. Raise journalLimit to keep more.")
     }).pipe(Effect.provide(FakeIms.layerTest({ journalLimit: 2 })))
   )
 
-  it.effect("are exact when the journal keeps the newest 10,000 entries, as it does by default", () =>
+  it.effect("counts requests exactly when the journal keeps the newest 10,000 entries, which is the default", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       yield* Effect.replicateEffect(getMe(), 10_050, { discard: true })
@@ -66,7 +66,7 @@ describe("counts", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect.each([0, -1, 1.5, Number.NaN])("can't be kept with a journalLimit of %d", (journalLimit) =>
+  it.effect.each([0, -1, 1.5, Number.NaN])("rejects a journalLimit of %d", (journalLimit) =>
     Effect.gen(function* () {
       const exit = yield* Effect.exit(Effect.scoped(Layer.build(FakeIms.layerTest({ journalLimit }))))
       assert.include(String(exit), "journalLimit must be an integer of at least 1")
@@ -88,7 +88,7 @@ describe("entries", () => {
     "something_unknown"
   ]
 
-  it.effect.each(secrets)("do not show the parameter %s, in a form or in a query", (name) =>
+  it.effect.each(secrets)("does not show the parameter %s of a form or a query in the journal", (name) =>
     Effect.gen(function* () {
       const ims = yield* fake
       const value = "Zq7plainText"
@@ -108,7 +108,7 @@ describe("entries", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("do not show a secret that was sent in place of something harmless", () =>
+  it.effect("does not show a secret in the journal when it was sent as a harmless parameter", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* register()
@@ -126,7 +126,7 @@ describe("entries", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("show the form, the client and the fault of a request that the script answered", () =>
+  it.effect("shows form, client and fault of a request when the script answered it", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* register()
@@ -141,7 +141,7 @@ describe("entries", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect("show query, headers and body of a call to an API", () =>
+  it.effect("shows query, headers and body of a call to an API in the journal", () =>
     Effect.gen(function* () {
       const ims = yield* fake
       const app = yield* register()
@@ -199,7 +199,7 @@ describe("two runs of the same program", () => {
       )
     )
 
-  it.effect("have the same journal, with correlation ids and times", () =>
+  it.effect("writes the same journal, with correlation ids and times, when the same program runs twice", () =>
     Effect.gen(function* () {
       const first = yield* run("a")
       assert.isAbove(first.length, 40)

@@ -38,7 +38,7 @@ describe("the first place at which a text is not JSON", () => {
   const characters = ["", ",", "]", "}", "{", '"', "\\", "0", "-", " ", "\n", "e", ":", "\u0001"]
 
   it.effect.prop(
-    "exists exactly if JSON.parse fails",
+    "finds a place where the text is not JSON exactly when JSON.parse fails",
     [Schema.Json, Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 1000 })), Schema.Literals(characters)],
     ([value, at, character]) =>
       Effect.sync(() => {

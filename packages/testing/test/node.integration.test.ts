@@ -33,7 +33,7 @@ const get = (path = "/", more = "") => `GET ${path} HTTP/1.1\r\nHost: a\r\n${mor
 const post = (path: string, body: string, more = "") =>
   `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Length: ${body.length}\r\n${more}\r\n${body}`
 
-/** What comes back for these bytes until the server closes the connection. */
+/** Sends these bytes, and returns what comes back until the server closes the connection. */
 const answerOf = Effect.fnUntraced(function* (url: string, request: string) {
   const connection = yield* connect(url)
   connection.send(request)
@@ -89,7 +89,7 @@ describe.each(schemes)("a connection that breaks, over %s", (_scheme, certificat
     }).pipe(Effect.scoped)
   )
 
-  it.live("delivers 256 KiB before the reset", () =>
+  it.live("delivers the 256 KiB that were sent before a reset", () =>
     Effect.gen(function* () {
       const part = "x".repeat(256 * 1024)
       const stream = Stream.concat(chunks(part), broken("reset"))
@@ -100,7 +100,7 @@ describe.each(schemes)("a connection that breaks, over %s", (_scheme, certificat
     }).pipe(Effect.scoped)
   )
 
-  it.live("breaks only after the responses to earlier requests on the connection", () =>
+  it.live("breaks the connection only after the responses to earlier requests on it", () =>
     Effect.gen(function* () {
       const url = yield* served(
         routed({
@@ -116,7 +116,7 @@ describe.each(schemes)("a connection that breaks, over %s", (_scheme, certificat
 })
 
 describe("a response", () => {
-  it.live("is sent chunk by chunk, each as soon as it is there", () =>
+  it.live("sends a response chunk by chunk, each as soon as it is available", () =>
     Effect.gen(function* () {
       const next = yield* Deferred.make<void>()
       const stream = Stream.concat(chunks("a"), Stream.fromEffect(Effect.as(Deferred.await(next), bytes("b"))))
@@ -130,7 +130,7 @@ describe("a response", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("has its head sent before its body begins", () =>
+  it.live("sends the head of a response before its body begins", () =>
     Effect.gen(function* () {
       const url = yield* served(Effect.succeed(HttpServerResponse.stream(Stream.never)))
       const connection = yield* connect(url)
@@ -141,7 +141,7 @@ describe("a response", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("does not run ahead of a client that reads slowly", () =>
+  it.live("does not produce a response faster than the client reads it", () =>
     Effect.gen(function* () {
       let sent = 0
       const stream = Stream.fromIterable(Array.from({ length: 1000 }, () => bytes("x".repeat(65_536)))).pipe(
@@ -155,7 +155,7 @@ describe("a response", () => {
       while (before !== sent || sent === 0) {
         before = sent
         yield* Effect.sleep("50 millis")
-        // Others are served meanwhile.
+        // Other clients are served in the meantime.
         assert.strictEqual((yield* answerOf(url, get("/", closing))).body, "other")
       }
       assert.isBelow(sent, 500)
@@ -198,7 +198,7 @@ describe("a response", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("carries form data with its boundary", () =>
+  it.live("sends form data with its boundary", () =>
     Effect.gen(function* () {
       const form = new FormData()
       form.set("a", "1")
@@ -237,7 +237,7 @@ describe("a response", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("ends early when its body throws, so that no client takes it for complete", () =>
+  it.live("cuts a response off when its body throws, so that no client considers it complete", () =>
     Effect.gen(function* () {
       const stream = Stream.concat(chunks("a"), Stream.die("broken on purpose"))
       const url = yield* served(Effect.succeed(HttpServerResponse.stream(stream)))
@@ -253,7 +253,7 @@ describe("a request", () => {
     )
   )
 
-  it.live("is handed over as it was sent: target, repeated headers, body", () =>
+  it.live("passes a request on as it was sent: target, repeated headers, body", () =>
     Effect.gen(function* () {
       const url = yield* served(echo)
       for (const target of ["/a/../b//c?x=%2F&x=2", "//", "/%zz", "/?"]) {
@@ -264,7 +264,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("has the path of a target that is a complete URL", () =>
+  it.live("reads the path when the target of a request is a complete URL", () =>
     Effect.gen(function* () {
       const url = yield* served(echo)
       const { body } = yield* answerOf(url, get("http://b/c?d", closing))
@@ -272,7 +272,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("may come in pieces, in chunks, and be asked for with 100 Continue", () =>
+  it.live("reads a request that arrives in pieces, in chunks, and after 100 Continue", () =>
     Effect.gen(function* () {
       const url = yield* served(echo)
       const connection = yield* connect(url)
@@ -286,7 +286,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("gets its response without 100 Continue when nobody reads its body", () =>
+  it.live("answers a request without 100 Continue when its body is not read", () =>
     Effect.gen(function* () {
       const url = yield* served(Effect.succeed(text("no")))
       const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n"
@@ -296,7 +296,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("has its body discarded when nobody reads it, and the next request is served", () =>
+  it.live("discards the body of a request when it is not read, and serves the next request", () =>
     Effect.gen(function* () {
       const url = yield* served(routed({ "/unread": Effect.succeed(text("unread")) }))
       const connection = yield* connect(url)
@@ -308,7 +308,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("has the rest of its body discarded when the handler stops reading", () =>
+  it.live("discards the rest of a body when the handler stops reading", () =>
     Effect.gen(function* () {
       const firstChunk: Handler = Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) =>
         Effect.as(Effect.orDie(Stream.runDrain(Stream.take(request.stream, 1))), text("enough"))
@@ -322,7 +322,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is answered in the order of the pipeline", () =>
+  it.live("answers pipelined requests in their order", () =>
     Effect.gen(function* () {
       const url = yield* served(
         routed({ "/1": Effect.delay(Effect.succeed(text("one")), "40 millis"), "/2": Effect.succeed(text("two")) })
@@ -332,7 +332,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("interrupts its handler when the client goes away", () =>
+  it.live("interrupts the handler when the client closes the connection", () =>
     Effect.gen(function* () {
       const [arrived, left] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
       const url = yield* served(
@@ -348,7 +348,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("that arrives before the handler waits for it", () =>
+  it.live("serves a request that arrives before the handler waits for it", () =>
     Effect.gen(function* () {
       const server = yield* listen({ host: "127.0.0.1", port: 0, tls: undefined })
       const connection = yield* connect(`http://127.0.0.1:${server.port}`)
@@ -371,7 +371,7 @@ describe("a request", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("is served while 500 clients are slow", () =>
+  it.live("serves a request while 500 clients are slow", () =>
     Effect.gen(function* () {
       const url = yield* served(echo)
       const slow = yield* Effect.all(
@@ -396,7 +396,7 @@ describe("a request", () => {
 describe("a server", () => {
   const either = ["127.0.0.1", "[::1]", "localhost"]
 
-  it.live.each([undefined, "localhost"])("on %s answers on both loopback addresses", (host) =>
+  it.live.each([undefined, "localhost"])("answers on both loopback addresses when the host is %s", (host) =>
     Effect.gen(function* () {
       const server = yield* listen({ host, port: 0, tls: undefined })
       yield* server.serve(Effect.succeed(HttpServerResponse.jsonUnsafe("here")))
@@ -406,7 +406,7 @@ describe("a server", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("on 127.0.0.1 does not answer on ::1", () =>
+  it.live("does not answer on ::1 when the host is 127.0.0.1", () =>
     Effect.gen(function* () {
       const url = yield* served(Effect.succeed(text("here")))
       const exit = yield* Effect.exit(connect(url.replace("127.0.0.1", "[::1]")))
@@ -414,7 +414,7 @@ describe("a server", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("does not start if the port is taken on one of the loopback addresses, and frees the other", () =>
+  it.live("does not start when the port is taken on one of the loopback addresses, and frees the other", () =>
     Effect.gen(function* () {
       const taken = createServer()
       yield* Effect.acquireRelease(
@@ -430,7 +430,7 @@ describe("a server", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("frees its port, though handlers hang, when its scope is closed", () =>
+  it.live("frees its port when its scope is closed, even if handlers hang", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const arrived = yield* Deferred.make<void>()
@@ -446,7 +446,7 @@ describe("a server", () => {
     }).pipe(Effect.scoped)
   )
 
-  it.live("stops when its layer fails before it serves", () =>
+  it.live("stops the server when its layer fails before it serves", () =>
     Effect.gen(function* () {
       const scope = yield* Scope.make()
       const { port } = yield* Scope.provide(listen({ host: undefined, port: 0, tls: undefined }), scope)

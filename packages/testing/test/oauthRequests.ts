@@ -3,7 +3,7 @@ import type { ClientCredentials } from "@effect-itwin/core"
 import { Redacted } from "effect"
 import { HttpClientRequest, type HttpMethod } from "effect/http"
 
-/** Where a server is, its two apps, and a token of each app. */
+/** Describes a server: its URL, its two apps, and a token of each app. */
 export interface Server {
   readonly token: string
   readonly introspection: string
@@ -17,7 +17,7 @@ export interface Server {
   readonly othersToken: string
 }
 
-/** What is compared. */
+/** Describes what is compared. */
 export interface Answer {
   readonly status: number
   /** The member `error` of a JSON body, if it is a string as OAuth has it. */

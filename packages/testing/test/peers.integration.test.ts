@@ -1,4 +1,4 @@
-// What the README says of other clients in its table "Why", next to this library.
+// Checks what the table "Why" of the README says about other clients, next to this library.
 import { assert, describe, it } from "@effect/vitest"
 import { SecretProvider, TokenCache } from "@effect-itwin/core"
 import { FakeIms, FakeImsServer, Fault } from "@effect-itwin/testing"
@@ -20,13 +20,13 @@ const setUp = Effect.gen(function* () {
 const live = Layer.merge(FakeImsServer.layer(), FetchHttpClient.layer)
 const shortLived = Layer.merge(FakeImsServer.layer({ tokenLife: "50 seconds" }), FetchHttpClient.layer)
 
-/** Not retried by any client. */
+/** Is an answer that no client retries. */
 const refusal = Fault.always(Fault.respond({ status: 400, body: { error: "invalid_request" } }))
 
 const cacheOf = (app: FakeIms.App) => TokenCache.layer.pipe(Layer.provide(SecretProvider.layerStatic(app.credentials)))
 
 describe("100 first calls at the same time", () => {
-  it.live("make one token request with TokenCache", () =>
+  it.live("makes one token request for 100 concurrent first calls of TokenCache", () =>
     Effect.gen(function* () {
       const { app, fake } = yield* setUp
       yield* Effect.gen(function* () {
@@ -37,7 +37,7 @@ describe("100 first calls at the same time", () => {
     }).pipe(Effect.provide(live))
   )
 
-  it.live("make 100 token requests with @itwin/service-authorization", () =>
+  it.live("makes 100 token requests for 100 concurrent first calls of @itwin/service-authorization", () =>
     Effect.gen(function* () {
       const { authority, clientId, clientSecret, fake } = yield* setUp
       const client = new ServiceAuthorizationClient({ clientId, clientSecret, scope: "itwin-platform", authority })
@@ -46,7 +46,7 @@ describe("100 first calls at the same time", () => {
     }).pipe(Effect.provide(live))
   )
 
-  it.live("make 100 token requests with openid-client, and each later call makes another", () =>
+  it.live("makes 100 token requests for 100 concurrent first calls of openid-client, and one for each later call", () =>
     Effect.gen(function* () {
       const { authority, clientId, clientSecret, fake } = yield* setUp
       const config = yield* Effect.promise(() =>
@@ -63,7 +63,7 @@ describe("100 first calls at the same time", () => {
 })
 
 describe("a failed renewal, while the token is valid for less than a minute", () => {
-  it.live("fails no caller of TokenCache", () =>
+  it.live("fails no caller of TokenCache when a renewal fails while the token is valid", () =>
     Effect.gen(function* () {
       const { app, fake } = yield* setUp
       yield* Effect.gen(function* () {
@@ -76,7 +76,7 @@ describe("a failed renewal, while the token is valid for less than a minute", ()
     }).pipe(Effect.provide([shortLived, Logger.layer([])]))
   )
 
-  it.live("fails the caller of @itwin/service-authorization", () =>
+  it.live("fails the caller of @itwin/service-authorization when a renewal fails while the token is valid", () =>
     Effect.gen(function* () {
       const { authority, clientId, clientSecret, fake } = yield* setUp
       const client = new ServiceAuthorizationClient({ clientId, clientSecret, scope: "itwin-platform", authority })
@@ -91,7 +91,7 @@ describe("a failed renewal, while the token is valid for less than a minute", ()
 })
 
 describe("a new secret, when the old one is rejected", () => {
-  it.live("is used by TokenCache", () =>
+  it.live("uses the new secret in TokenCache when the old one is rejected", () =>
     Effect.gen(function* () {
       const { app, fake } = yield* setUp
       let credentials = app.credentials

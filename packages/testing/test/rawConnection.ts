@@ -10,7 +10,7 @@ export interface RawConnection {
   /** How the server ended the connection. */
   readonly ended: () => "open" | "FIN" | "RST"
   readonly send: (text: string) => void
-  /** Waits until this is true of what arrived, or the connection ended. */
+  /** Waits until the predicate holds for what arrived, or the connection ended. */
   readonly until: (isEnough: (received: string) => boolean) => Effect.Effect<void>
   /** Waits until the server ends the connection. */
   readonly end: Effect.Effect<void>
@@ -69,7 +69,7 @@ export const connect = (url: string, options: { readonly halfOpen?: boolean } = 
     ({ socket }) => Effect.sync(() => socket.destroy())
   )
 
-/** The head of the first response, and all that follows it. */
+/** Returns the head of the first response, and everything after it. */
 export const split = (received: string): { readonly head: string; readonly body: string } => {
   const at = received.indexOf("\r\n\r\n")
   return at < 0 ? { head: received, body: "" } : { head: received.slice(0, at), body: received.slice(at + 4) }

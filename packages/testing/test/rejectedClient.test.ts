@@ -1,4 +1,4 @@
-// Why IMS rejected a client: the journal and the log say it, and neither shows the secret.
+// Journal and log explain why IMS rejected a client. Neither shows the secret.
 import { assert, describe, it } from "@effect/vitest"
 import { FakeIms, Profile } from "@effect-itwin/testing"
 import { Effect, Logger, Redacted } from "effect"
@@ -104,26 +104,29 @@ const cases: ReadonlyArray<
 ]
 
 describe("an invalid_client", () => {
-  it.effect.each(cases)("explains itself in the journal and in the log when %s", ([_name, request, explanation]) => {
-    const logged: Array<string> = []
-    const logger = Logger.make(({ message }) => {
-      logged.push(String(message))
-    })
-    return Effect.gen(function* () {
-      const setting = yield* setUp
-      yield* request(setting)
-      const entry = (yield* setting.ims.journal).at(-1)
-      assert.strictEqual(entry?.outcome, "invalid_client")
-      assert.include(entry?.explanation, explanation)
-      assert.lengthOf(logged, 1)
-      assert.include(logged[0], explanation)
-      for (const text of [JSON.stringify(entry), String(logged)]) {
-        for (const form of [secret, encode(secret), secretOf(setting.other), "a+b/c", "a b/c"]) {
-          assert.notInclude(text, form)
+  it.effect.each(cases)(
+    "explains an invalid_client in the journal and in the log when %s",
+    ([_name, request, explanation]) => {
+      const logged: Array<string> = []
+      const logger = Logger.make(({ message }) => {
+        logged.push(String(message))
+      })
+      return Effect.gen(function* () {
+        const setting = yield* setUp
+        yield* request(setting)
+        const entry = (yield* setting.ims.journal).at(-1)
+        assert.strictEqual(entry?.outcome, "invalid_client")
+        assert.include(entry?.explanation, explanation)
+        assert.lengthOf(logged, 1)
+        assert.include(logged[0], explanation)
+        for (const text of [JSON.stringify(entry), String(logged)]) {
+          for (const form of [secret, encode(secret), secretOf(setting.other), "a+b/c", "a b/c"]) {
+            assert.notInclude(text, form)
+          }
         }
-      }
-    }).pipe(Effect.provide([FakeIms.layerTest(), Logger.layer([logger])]))
-  })
+      }).pipe(Effect.provide([FakeIms.layerTest(), Logger.layer([logger])]))
+    }
+  )
 })
 
 describe("the profile", () => {
@@ -152,7 +155,7 @@ describe("the profile", () => {
     }).pipe(Effect.provide(FakeIms.layerTest({ profile: { basicEncoding: "raw" } })))
   )
 
-  it.effect("rejects clients with 400 and without a challenge when it is that of IdentityServer", () =>
+  it.effect("rejects clients with 400 and without a challenge when the profile is that of IdentityServer", () =>
     Effect.gen(function* () {
       const { app } = yield* setUp
       const byForm = yield* send("service-mine", "fake-secret-x")

@@ -1,5 +1,5 @@
-// Core with a server that others wrote, and one contract for that server and the fake, so that the fake can't drift from
-// OAuth. Single requests are compared in sideBySide.integration.test.ts.
+// Runs core against a server that others wrote, and one contract against that server and the fake, so that the fake
+// can't drift from OAuth. Single requests are compared in sideBySide.integration.test.ts.
 
 import { assert, describe, layer } from "@effect/vitest"
 import { ClientCredentials, RetryPolicy, Scopes, SecretProvider, TokenCache, TokenRequest } from "@effect-itwin/core"
@@ -41,7 +41,7 @@ describe.each(peers)("core asks %s", (_name, served) => {
       Effect.map(Effect.flip(send(credentials, scope)), (error) => error.reason._tag)
 
     layer(overHttp(served), live)(`by ${authentication}`, (it) => {
-      it.effect("and gets a token for the requested scopes", () =>
+      it.effect("returns a token to core for the requested scopes", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           const token = yield* send(app, "itwin-platform itwins:read")
@@ -52,7 +52,7 @@ describe.each(peers)("core asks %s", (_name, served) => {
         })
       )
 
-      it.effect("and fails with InvalidClient for a wrong secret and for an unknown client", () =>
+      it.effect("fails in core with InvalidClient when the secret is wrong or the client is unknown", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           assert.strictEqual(yield* refusal(withSecret(app, "fake-secret-w+r/o=")), "InvalidClient")
@@ -61,14 +61,14 @@ describe.each(peers)("core asks %s", (_name, served) => {
         })
       )
 
-      it.effect("and fails with InvalidScope for a scope that the app was not granted", () =>
+      it.effect("fails in core with InvalidScope when the app was not granted the scope", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           assert.strictEqual(yield* refusal(app, "itwin-platform users:read"), "InvalidScope")
         })
       )
 
-      it.effect("and caches the token until it is refreshed", () =>
+      it.effect("serves core a token that it caches until it is refreshed", () =>
         Effect.gen(function* () {
           const { app } = yield* AuthorizationServer
           yield* Effect.gen(function* () {
@@ -95,7 +95,7 @@ describe("core asks oidc-provider", () => {
     overHttp(servers.oidcProvider("jwt")),
     live
   )((it) => {
-    it.effect("and gets a JWT as well as an opaque token", () =>
+    it.effect("returns a JWT and an opaque token from oidc-provider to core", () =>
       Effect.gen(function* () {
         const { app, issuer } = yield* AuthorizationServer
         const token = yield* TokenRequest.send({ credentials: app, scopes: Scopes.itwinPlatform })
@@ -271,7 +271,7 @@ describe.each(peers)("%s keeps the contract of OAuth", (name, served) => {
           const wrong = yield* send(post(endpoint, { ...inForm(withSecret(app, "fake-secret-w+r/o=")), token }))
           assert.deepInclude({ status: wrong.status, error: wrong.body.error }, invalidClient)
           const nobody = yield* send(post(endpoint, { token }))
-          // oidc-provider calls missing credentials a malformed request.
+          // oidc-provider treats missing credentials as a malformed request.
           const expected = name === "the fake" ? invalidClient : invalidRequest
           assert.deepInclude({ status: nobody.status, error: nobody.body.error }, expected)
           const nothing = yield* send(post(endpoint, inForm(app)))

@@ -1,5 +1,5 @@
-// Sends one table of requests to oidc-provider and to the fake, so that the fake can't drift from OAuth 2.0. What the two
-// answer differently is listed in the table with a reason.
+// Sends one table of requests to oidc-provider and to the fake, so that the fake can't drift from OAuth 2.0. The table
+// lists each difference with a reason.
 import { assert, describe, it } from "@effect/vitest"
 import * as Environment from "@effect-itwin/core/Environment"
 import { Effect, Layer } from "effect"
@@ -85,7 +85,7 @@ const line = ({ allow, challenge, error, noStore, status }: Answer): string =>
     noStore ? "no-store" : "may be stored"
   ].join(", ")
 
-/** One line for each row, so that a failure shows which one it is. */
+/** Writes one line for each row, so that a failure shows the row. */
 const lines = (answers: ReadonlyArray<Answer>): ReadonlyArray<string> =>
   rows.map(({ name }, index) => {
     const answer = answers[index]
@@ -93,12 +93,12 @@ const lines = (answers: ReadonlyArray<Answer>): ReadonlyArray<string> =>
   })
 
 describe("one table of requests", () => {
-  it("has at least 60 rows, each with another name", () => {
+  it("compares at least 60 requests, each with a different name", () => {
     assert.isAtLeast(rows.length, 60)
     assert.strictEqual(new Set(rows.map(({ name }) => name)).size, rows.length)
   })
 
-  it("lists as a difference only what differs, with a reason", () => {
+  it("lists a difference to oidc-provider only where the answers differ, with a reason", () => {
     for (const { fake, name, peer } of rows) {
       if (peer === undefined) continue
       const { why, ...different } = peer
@@ -107,13 +107,13 @@ describe("one table of requests", () => {
     }
   })
 
-  it.live("gets from the fake what the table says", () =>
+  it.live("returns from the fake what the table of requests says", () =>
     Effect.gen(function* () {
       assert.deepStrictEqual(lines(yield* of(servers.fake)), lines(rows.map(({ fake }) => fake)))
     })
   )
 
-  it.live("gets from oidc-provider the same, apart from the listed differences", () =>
+  it.live("returns the same from oidc-provider, apart from the listed differences", () =>
     Effect.gen(function* () {
       const expected = rows.map(({ fake, peer: { why: _why, ...different } = { why: "" } }) => ({
         ...fake,

@@ -1,4 +1,4 @@
-// What the Azure SDK gets from the fake Key Vault, in process and on a socket.
+// The contract of the fake Key Vault with the Azure SDK, in process and on a socket.
 import type { TokenCredential } from "@azure/identity"
 import { SecretClient, type SecretClientOptions } from "@azure/keyvault-secrets"
 import { assert, type Vitest } from "@effect/vitest"
@@ -8,7 +8,7 @@ import { DateTime, Effect, type Layer, Redacted } from "effect"
 const secret = "fake-secret-a+b/c="
 const rotated = "fake-secret-d+e/f="
 
-/** What a rejected promise of the SDK says. */
+/** Describes the error of a rejected promise of the SDK. */
 export interface Failure {
   readonly name: string
   readonly message: string
@@ -20,7 +20,7 @@ export interface Failure {
 
 const isFailure = (u: unknown): u is Failure => u instanceof Error
 
-/** The error of a promise that has to reject. */
+/** Returns the error of a promise that must be rejected. */
 export const failure = (evaluate: () => Promise<unknown>): Effect.Effect<Failure> =>
   Effect.tryPromise({ try: evaluate, catch: (error) => error }).pipe(
     Effect.flip,
@@ -34,11 +34,11 @@ export const newest = (client: SecretClient, name: string): Effect.Effect<string
     ({ value }) => value
   )
 
-/** The requests to read a secret, oldest first. */
+/** Returns the requests to read a secret, oldest first. */
 export const reads = (vault: FakeKeyVault.FakeKeyVault["Service"]) =>
   Effect.map(vault.journal, (entries) => Journal.filter(entries, { route: "GET /secrets/:name" }))
 
-/** How the SDK reaches a fake. */
+/** Describes how the SDK reaches a fake. */
 export interface Wiring {
   readonly credential: TokenCredential
   /** The same with another client secret. */
@@ -123,7 +123,7 @@ export const vaultContract = (it: VaultTest) => {
       assert.strictEqual(yield* newest(client, "itwin"), rotated)
     }))
 
-  it("lets an expired and a not yet valid secret be read, and says when", (vault, client) =>
+  it("returns an expired and a not yet valid secret, with its times", (vault, client) =>
     Effect.gen(function* () {
       const past = DateTime.makeUnsafe("2001-02-03T04:05:06Z")
       const future = DateTime.makeUnsafe("2999-01-01T00:00:00Z")
@@ -150,7 +150,7 @@ export const vaultContract = (it: VaultTest) => {
       }
     }))
 
-  it("denies with each inner code, until it allows", (vault, client) =>
+  it("denies reads with each inner code until the test allows them", (vault, client) =>
     Effect.gen(function* () {
       yield* vault.setSecret("itwin", secret)
       for (const inner of ["ForbiddenByRbac", "ForbiddenByPolicy", "ForbiddenByFirewall"] as const) {
@@ -215,14 +215,14 @@ export const vaultContract = (it: VaultTest) => {
       assert.deepInclude((yield* vault.tokenRequests)[0], { status: 503, fault: "Respond", outcome: "fault" })
     }))
 
-  it("accepts no token of a client that follows a challenge of another vault", (vault, client) =>
+  it("rejects the token when the client follows the challenge of another vault", (vault, client) =>
     Effect.gen(function* () {
       yield* vault.setChallenge({ resource: "https://evil.example" })
       yield* failure(() => client.getSecret("itwin"))
       assert.isTrue((yield* reads(vault)).every(({ status }) => status === 401))
     }))
 
-  it("throttles without Retry-After", (vault, client) =>
+  it("returns 429 without Retry-After when it throttles", (vault, client) =>
     Effect.gen(function* () {
       yield* vault.setSecret("itwin", secret)
       yield* vault.script("GET /secrets/:name", Fault.times(FakeKeyVault.throttled, 2))
@@ -242,7 +242,7 @@ export const vaultContract = (it: VaultTest) => {
       yield* vault.script("GET /secrets/:name", Fault.once(Fault.truncate))
       const error = yield* failure(() => client.getSecret("itwin"))
       assert.strictEqual(error.code, "PARSE_ERROR")
-      // Why a provider may attach no error of the SDK.
+      // This is why a provider must not attach an error of the SDK.
       assert.include(error.message, secret)
     }))
 
@@ -253,13 +253,13 @@ export const vaultContract = (it: VaultTest) => {
       const before = yield* failure(() => client.getSecret("itwin"))
       assert.deepInclude({ ...before, name: before.name }, { name: "RestError", code: "ECONNRESET" })
       const within = yield* failure(() => client.getSecret("itwin"))
-      // Which of both the SDK says depends on whether half of the body came before the reset.
+      // The SDK reports one or the other, depending on whether half of the body came before the reset.
       assert.strictEqual(within.name, "RestError")
       assert.include(["PARSE_ERROR", "ECONNRESET"], Reflect.get(within, "code"))
       assert.strictEqual(yield* newest(client, "itwin"), secret)
     }))
 
-  it("hangs and stalls until the caller aborts", (vault, client) =>
+  it("hangs or stalls until the caller aborts", (vault, client) =>
     Effect.gen(function* () {
       yield* vault.setSecret("itwin", secret)
       yield* newest(client, "itwin")

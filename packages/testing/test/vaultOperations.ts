@@ -1,4 +1,4 @@
-// All operations on secrets that the Azure SDK has, in process and on a socket.
+// Runs all operations on secrets that the Azure SDK has, in process and on a socket.
 import type { SecretClient } from "@azure/keyvault-secrets"
 import { assert } from "@effect/vitest"
 import { type FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
@@ -131,7 +131,7 @@ export const vaultOperations = (it: VaultTest) => {
       assert.lengthOf(yield* collect(client.listPropertiesOfSecretVersions("itwin")), 1)
     }))
 
-  it("deletes and recovers as slowly as a script says", (vault, client) =>
+  it("deletes and recovers a secret with the delay of a script", (vault, client) =>
     Effect.gen(function* () {
       yield* vault.setSecret("itwin", secret)
       const notYet = Fault.respond({ status: 404, body: { error: { code: "SecretNotFound", message: "Not yet." } } })
@@ -219,12 +219,12 @@ export const vaultOperations = (it: VaultTest) => {
       assert.include(json.error.message, "'Microsoft.KeyVault/vaults/secrets/readMetadata/action'")
     }))
 
-  it("shows no value in the journal, wherever it was sent", (vault, client) =>
+  it("does not show a value of a secret in the journal, wherever it was sent", (vault, client) =>
     Effect.gen(function* () {
       const values = [secret, "p@ss/w+rd=&<>", 'quoted "value"\nof two lines', "longer-value", "longer-value-and-more"]
       for (const value of values) {
         yield* Effect.promise(() => client.setSecret("itwin", value, { tags: { copy: `it is ${value}` } }))
-        // By mistake: as a name, as a parameter, in a body that is not JSON, and in one that is refused.
+        // Sent by mistake: as a name, as a parameter, in a body that is not JSON, and in a body that is rejected.
         yield* send(
           vault,
           "GET",
@@ -262,7 +262,7 @@ export const vaultOperations = (it: VaultTest) => {
       })
     }))
 
-  it("refuses what is not a valid request, and says what is wrong", (vault) =>
+  it("refuses an invalid request, and says what is wrong", (vault) =>
     Effect.gen(function* () {
       yield* vault.setSecret("itwin", secret)
       for (const [method, target, body, message] of [
@@ -293,7 +293,7 @@ export const vaultOperations = (it: VaultTest) => {
       assert.strictEqual((yield* send(vault, "GET", "/secrets/itwin/versions/1?api-version=7.6")).status, 404)
     }))
 
-  it("explains a 404 in its journal", (vault) =>
+  it("explains a 404 in the journal", (vault) =>
     Effect.gen(function* () {
       yield* vault.setSecret("itwin", secret)
       const explanation = (method: string, target: string) =>

@@ -1,4 +1,4 @@
-// What each fault makes of the bytes on a connection, and of the connection itself.
+// Checks how each fault changes the bytes on a connection, and how it ends the connection.
 import { assert, describe, it } from "@effect/vitest"
 import { FakeIms, FakeImsServer, Fault } from "@effect-itwin/testing"
 import { Effect } from "effect"
@@ -104,7 +104,7 @@ const path = route.split(" ")[1] ?? ""
 
 const lengthOf = (head: string) => Number(/content-length: (\d+)/i.exec(head)?.[1] ?? 0)
 
-/** Whether a complete response arrived. */
+/** Returns whether a complete response arrived. */
 const isComplete = (received: string) => {
   const { head, body } = split(received)
   return received.includes("\r\n\r\n") && body.length >= lengthOf(head)
@@ -114,7 +114,7 @@ describe.each([
   ["http", FakeImsServer.layer()],
   ["https", FakeImsServer.layer({ tls: selfSigned(["127.0.0.1"]) })]
 ])("on the wire of %s", (_protocol, layer) => {
-  /** The body of the normal response, on a connection of its own. */
+  /** Reads the body of the normal response, on its own connection. */
   const normal = (url: string) =>
     Effect.scoped(
       Effect.gen(function* () {
@@ -142,7 +142,7 @@ describe.each([
       } else if (expected.status !== 0) {
         yield* connection.until(isAsExpected)
       }
-      // What would still arrive has time for it: the server answers two more clients.
+      // More bytes would arrive in this time, in which the server answers two more clients.
       yield* normal(url)
       yield* normal(url)
 

@@ -1,4 +1,4 @@
-// The controls of the fake IMS and platform.
+// Builds the controls of the fake IMS and platform.
 import type * as Environment from "@effect-itwin/core/Environment"
 import * as Effect from "effect/Effect"
 import type { FakeIms } from "../FakeIms.ts"

@@ -1,8 +1,13 @@
-// Says of data that did not decode where it is wrong, as a person would write the path: `apps[0].name: Expected …`.
+// Explains where data that did not decode is wrong, with a path as a person writes it: `apps[0].name: Expected …`.
 import type * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 
-const format = SchemaIssue.makeFormatterStandardSchemaV1()
+const format = SchemaIssue.makeFormatterStandardSchemaV1({
+  leafHook: (issue) =>
+    issue._tag === "UnexpectedKey"
+      ? "This property does not exist. Check its spelling."
+      : SchemaIssue.defaultLeafHook(issue)
+})
 
 const pathOf = (path: ReadonlyArray<PropertyKey>): string =>
   path

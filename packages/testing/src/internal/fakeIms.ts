@@ -1,4 +1,4 @@
-// The fake IMS and the fake platform over one engine: state, routes, and a handler for each way to serve them.
+// Builds the fake IMS and the fake platform over one engine: state, routes, and a handler for each way to serve them.
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"

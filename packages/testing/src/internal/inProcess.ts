@@ -1,4 +1,4 @@
-// The fake as an `HttpClient`: without a socket, and the clock is the only thing that it waits for.
+// Serves the fake as an `HttpClient`, without a socket. The fake waits only on the clock.
 import * as Environment from "@effect-itwin/core/Environment"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
@@ -14,13 +14,13 @@ const originsOf = ({ apiBaseUrl, tokenEndpoint }: Environment.Environment) => ({
 
 const known = Object.entries({ production: Environment.production, qa: Environment.qa })
 
-/** What to do about an origin that the fake does not answer for. */
+/** Returns advice about an origin that the fake does not answer for. */
 const adviceFor = (origin: string): string => {
   const [name] = known.find(([, environment]) => Object.values(originsOf(environment)).includes(origin)) ?? []
   return name === undefined ? "" : `. Call FakeIms.layerTest({ environment: Environment.${name} })`
 }
 
-/** The request as the API behind the base URL gets it. */
+/** Returns the request as the API behind the base URL receives it. */
 const withoutBase = (request: HttpServerRequest.HttpServerRequest, { apiBaseUrl }: Environment.Environment) => {
   const base = `${new URL(apiBaseUrl).pathname.replace(/\/$/, "")}/`
   return base.length > 1 && request.url.startsWith(base)
@@ -28,7 +28,7 @@ const withoutBase = (request: HttpServerRequest.HttpServerRequest, { apiBaseUrl 
     : request
 }
 
-/** Answers for the hosts of the environment. Other hosts do not exist. */
+/** Builds a client that answers for the hosts of the environment. Other hosts do not exist for it. */
 export const makeClient = (fake: Fake, environment: Environment.Environment): HttpClient.HttpClient => {
   const { api, ims } = originsOf(environment)
   const handlers = new Map(
@@ -46,7 +46,7 @@ export const makeClient = (fake: Fake, environment: Environment.Environment): Ht
         reason: new HttpClientError.TransportError({
           request,
           description,
-          // What a real client says of it.
+          // The code that a real client reports.
           cause: Object.assign(new Error(code), { code })
         })
       })

@@ -1,4 +1,4 @@
-// Finds a secret in what a read shows, in the forms in which it gets there by accident.
+// Finds a secret in the texts of a read, in the encodings in which it can get there by accident.
 import type { SecretProvider } from "@effect-itwin/core/SecretProvider"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
@@ -11,7 +11,7 @@ import { failureOf } from "./reading.ts"
 
 const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
 
-/** Base64 of a text depends on where in it the secret begins: the part of it that is the secret's alone, for each case. */
+/** Returns the part of the base64 text that only the secret determines. It depends on where in the text the secret begins. */
 const base64At = (offset: 0 | 1 | 2) => (secret: string) => {
   const encoded = Base64.encode("-".repeat(offset) + secret).replace(/=+$/, "")
   const begin = [0, 2, 3][offset]
@@ -33,7 +33,7 @@ const forms: ReadonlyArray<readonly [name: string, encode: (secret: string) => s
   ["in base64url", (secret) => urlSafe(base64At(2)(secret))]
 ]
 
-/** In which form the text shows one of the secrets, if it does. */
+/** Returns the encoding in which the text shows one of the secrets, if it does. */
 export const findLeak = (text: string, secrets: Iterable<string>): string | undefined => {
   for (const secret of secrets) {
     for (const [name, encode] of forms) if (text.includes(encode(secret))) return name
@@ -41,13 +41,13 @@ export const findLeak = (text: string, secrets: Iterable<string>): string | unde
   return undefined
 }
 
-/** JSON, or what `String` says of what has no JSON: `undefined`, a big integer, a circle. */
+/** Returns JSON, or the result of `String` for what has no JSON: `undefined`, a big integer, a circular object. */
 const text = (value: unknown): string =>
   Option.getOrElse(Option.fromUndefinedOr(Result.getOrUndefined(Result.try(() => JSON.stringify(value)))), () =>
     String(value)
   )
 
-/** The strings that a value turns into; those of an error's causes too, up to a depth. */
+/** Returns the strings that a value turns into, and those of an error's causes up to a depth. */
 const shown = (value: unknown, depth = 8): ReadonlyArray<string> => [
   String(value),
   text(value),
@@ -56,7 +56,7 @@ const shown = (value: unknown, depth = 8): ReadonlyArray<string> => [
     : [])
 ]
 
-/** Reads, and gives every text in which what came of it could be shown, the log of the read included. */
+/** Reads, and returns every text in which the result could be shown, including the log of the read. */
 export const textsOf = Effect.fnUntraced(function* (read: SecretProvider["Service"]["credentials"]) {
   const texts: Array<string> = []
   const logger = Logger.make(({ message, cause }) => {

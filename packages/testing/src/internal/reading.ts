@@ -1,4 +1,4 @@
-// What the contract of secret providers stores and what comes of reading it.
+// Defines what the contract of secret providers stores, and reads the outcomes.
 import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
 import type { SecretProviderError, SecretProviderErrorReason } from "@effect-itwin/core/SecretProviderError"
 import * as Cause from "effect/Cause"
@@ -11,7 +11,7 @@ export type Outcome = Exit.Exit<ClientCredentials, SecretProviderError>
 
 const clientId = "service-contract"
 
-// Secrets of the platform hold these characters, which get lost where somebody forgets to encode.
+// Secrets of the platform contain these characters, which are lost where encoding is forgotten.
 export const first = "fake-secret-first+1/a="
 export const second = "fake-secret-second+2/b="
 
@@ -24,7 +24,7 @@ export const has = (credentials: ClientCredentials, clientSecret: string): boole
 export const failureOf = (outcome: Outcome): SecretProviderError | undefined =>
   outcome._tag === "Failure" ? Option.getOrUndefined(Cause.findErrorOption(outcome.cause)) : undefined
 
-/** What came of a read, in words that show no secret. */
+/** Describes the outcome of a read, in words that show no secret. */
 export const seen = (outcome: Outcome): string => {
   if (outcome._tag === "Success") {
     const { value } = outcome

@@ -1,12 +1,13 @@
 /**
  * Runs clients in Python, which were not written for this package, against the fakes: azure-keyvault-secrets against
- * `FakeKeyVaultServer`, and authlib against the command `fake-ims`. Exits with 1 if a client fails.
+ * `FakeKeyVaultServer`, and authlib against the command `fake-ims`. Also runs the guide's example in Python. Exits with 1
+ * if one of them fails.
  *
  * The clients come from Debian. Those that are missing are installed with apt. A client that can't be installed is a
  * failure.
  */
 import { spawn } from "node:child_process"
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -14,7 +15,7 @@ import { FakeKeyVault, FakeKeyVaultServer } from "@effect-itwin/testing"
 import { Effect, Redacted } from "effect"
 import { started } from "../bin.ts"
 
-/** Not the first one in PATH: that may be another one, which Debian's packages are not for. */
+/** Is Debian's Python. The first one in PATH may be another one, which cannot use Debian's packages. */
 const python = "/usr/bin/python3"
 
 const debianPackages = ["python3-azure", "python3-authlib", "python3-requests"]
@@ -93,9 +94,31 @@ const ims = Effect.gen(function* () {
   })
 }).pipe(Effect.scoped)
 
+/** Runs the example of the guide, and checks in its place of tests that the script was added. */
+const guide = Effect.suspend(() => {
+  const text = readFileSync(new URL("../../../../docs/testing.md", import.meta.url), "utf8")
+  const example = /```py\n([\s\S]*?)```/.exec(text)?.[1] ?? "raise SystemExit('The guide has no example in Python.')"
+  const command = JSON.stringify([
+    process.execPath,
+    fileURLToPath(new URL("../../src/internal/serve/bin.ts", import.meta.url))
+  ])
+  const check = `
+try:
+    urllib.request.urlopen(facts["tokenEndpoint"], b"")
+    raise SystemExit("The script was not applied.")
+except urllib.error.HTTPError as error:
+    assert error.code == 503, error.code
+print("The guide's example in Python works.")
+`
+  return run(python, [
+    "-c",
+    example.replace('["node_modules/.bin/fake-ims"]', command).replace("# … tests …\n", `${check}\n`)
+  ])
+})
+
 const program = Effect.gen(function* () {
   if (!(yield* install)) return false
-  const results = [yield* keyVault, yield* ims]
+  const results = [yield* keyVault, yield* ims, yield* guide]
   return results.every((passed) => passed)
 })
 

@@ -56,7 +56,7 @@ export interface FieldChanges {
   readonly omit?: ReadonlyArray<string> | undefined
 }
 
-/** The fields of a JSON answer, with some set and some left out. */
+/** Returns the fields of a JSON answer, with some set and some left out. */
 export const changed = (json: object, { set, omit = [] }: FieldChanges): object =>
   Object.fromEntries(Object.entries({ ...json, ...set }).filter(([name]) => !omit.includes(name)))
 
@@ -77,11 +77,11 @@ export const respond = ({ status, headers, body }: Omit<Extract<Fault, { _tag: "
     : HttpServerResponse.jsonUnsafe(body, { status, headers })
 }
 
-/** Whether the fault answers by itself, so that the normal answer is not computed. */
+/** Returns whether the fault answers by itself, so that the normal answer is not computed. */
 export const isAnswer = (fault: Fault | undefined): boolean =>
   fault?._tag === "Respond" || fault?._tag === "Hang" || (fault?._tag === "Reset" && fault.when === "before")
 
-/** Runs `normal` if the fault lets it, and changes its answer. */
+/** Runs `normal` unless the fault answers by itself, and changes its answer. */
 export const applyFault = (
   fault: Fault | undefined,
   clock: Clock.Clock,

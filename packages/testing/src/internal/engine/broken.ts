@@ -1,4 +1,4 @@
-// How a fault ends a connection without a complete answer. Each way of serving shows it as a client would see it.
+// Describes how a fault ends a connection without a complete answer. Each way of serving shows it as a client sees it.
 import * as Data from "effect/Data"
 
 /**
@@ -7,7 +7,7 @@ import * as Data from "effect/Data"
  * `reset` ends the connection with RST; `garbage` sends bytes that are not HTTP and closes it.
  */
 export class ConnectionBroken extends Data.TaggedError("ConnectionBroken")<{ readonly how: "reset" | "garbage" }> {
-  /** What Node.js calls it. */
+  /** Returns the error code that Node.js uses for it. */
   get code(): "ECONNRESET" | "HPE_INVALID_CHUNK_SIZE" {
     return this.how === "reset" ? "ECONNRESET" : "HPE_INVALID_CHUNK_SIZE"
   }

@@ -1,5 +1,5 @@
-// A clock that runs as another one does, ahead of it by as much as it was advanced. A sleep that is pending ends when
-// the clock is advanced past its end.
+// Builds a clock that runs like another one, ahead of it by the time that it was advanced. A pending sleep ends when the
+// clock is advanced past its end.
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
@@ -9,7 +9,7 @@ export interface AdjustableClock extends Clock.Clock {
   /** How far it is ahead, in milliseconds. */
   readonly offset: () => number
   readonly advance: (millis: number) => void
-  /** Back to the time of the clock below. */
+  /** Returns to the time of the clock below. */
   readonly reset: () => void
 }
 
@@ -22,11 +22,11 @@ export const makeAdjustableClock = (below: Clock.Clock): AdjustableClock => {
 
   const move = (to: number) => {
     offset = to
-    // A copy: who has to sleep on joins them again.
+    // A copy, because a sleeper that is not finished adds itself again.
     for (const moved of [...sleepers]) Deferred.doneUnsafe(moved, Effect.void)
   }
 
-  /** Sleeps for what is left, and looks again whenever the clock was moved. */
+  /** Sleeps for the remaining time, and checks again whenever the clock is moved. */
   const sleepUntil = (end: number): Effect.Effect<void> =>
     Effect.suspend(() => {
       const left = end - clock.currentTimeMillisUnsafe()

@@ -1,4 +1,4 @@
-// The controls of a fake that concern its engine: scripts and journal.
+// Builds the controls of a fake that concern its engine: scripts and journal.
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { Step } from "../../Fault.ts"
@@ -11,10 +11,10 @@ const verify = (engine: Engine): Effect.Effect<void, FakeError> =>
     const unused = engine.unusedSteps().map(({ route, step }) => `${route}: ${JSON.stringify(step)}`)
     return unused.length === 0
       ? Effect.void
-      : new FakeError({ message: `Steps of the script that were never used:\n${unused.join("\n")}` })
+      : new FakeError({ message: `These steps of the script were never used:\n${unused.join("\n")}` })
   })
 
-/** When the scope is closed, unused steps of scripts are a warning in the log, or a defect if the fake is strict. */
+/** Reports unused steps of scripts when the scope is closed: a warning in the log, or a defect if the fake is strict. */
 export const verifyWhenClosed = (
   engine: Engine,
   options: { readonly strict?: boolean | undefined } | undefined
@@ -25,7 +25,7 @@ export const verifyWhenClosed = (
     )
   )
 
-/** The journal as a table that says how many entries are missing. */
+/** Returns the journal as a table that says how many entries are missing. */
 const table = ({ journal }: Engine): string => {
   const dropped = journal.dropped()
   const note =
@@ -42,7 +42,7 @@ export const makeEngineControls = (engine: Engine) => {
       const count = engine.count(route)
       return count === n
         ? Effect.void
-        : new FakeError({ message: `Expected ${n} ${what}, and there were ${count}:\n${table(engine)}` })
+        : new FakeError({ message: `Expected ${n} ${what}, but there were ${count}:\n${table(engine)}` })
     })
   const entries = (filter: Journal.Filter): Effect.Effect<ReadonlyArray<Journal.Entry>> =>
     Effect.sync(() => Journal.filter(engine.journal.entries(), filter))

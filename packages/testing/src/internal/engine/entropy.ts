@@ -1,4 +1,4 @@
-// Bytes for ids, secrets and keys. From a seed they are the same in each run, in the order in which they are asked for.
+// Makes bytes for ids, secrets and keys. The same seed and the same order of calls give the same bytes in each run.
 import { createHmac } from "node:crypto"
 
 export interface Entropy {

@@ -1,4 +1,4 @@
-// The error of the controls of a fake.
+// Defines the error of the controls of a fake.
 import * as Data from "effect/Data"
 
 /**

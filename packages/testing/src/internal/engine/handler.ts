@@ -1,7 +1,7 @@
 // Serves the requests of a fake: finds the route, reads the body, writes the journal, plays the script.
 //
 // Both fakes are tables of routes over this one engine. An endpoint gets a `Call` whose body is read already, and
-// returns its answer; what it finds out about the request, it notes in the journal's entry.
+// returns its answer. It writes what it finds out about the request into the journal's entry.
 import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -20,7 +20,7 @@ import { makeScript, type Script } from "./script.ts"
 
 export type Response = HttpServerResponse.HttpServerResponse
 
-/** One request that an endpoint serves. */
+/** Describes one request that an endpoint serves. */
 export interface Call {
   readonly method: string
   readonly path: string
@@ -31,34 +31,34 @@ export interface Call {
   readonly body: string
   /** The complete body as it was sent. */
   readonly bytes: Uint8Array
-  /** The journal's entry, to be filled in. */
+  /** The journal's entry, which the endpoint completes. */
   readonly entry: Writing
-  /** The fault that is applied to the answer; `Claims` is the endpoint's own affair. */
+  /** The fault that is applied to the answer. The endpoint itself applies `Claims`. */
   readonly fault: Fault | undefined
 }
 
-/** Why a request reaches no endpoint. */
+/** Says why a request reaches no endpoint. */
 export type Refusal =
   | { readonly _tag: "NotFound" }
   | { readonly _tag: "MethodNotAllowed"; readonly allow: ReadonlyArray<string> }
   | { readonly _tag: "ContentTooLarge"; readonly limit: number }
 
-/** A server that the fake stands for, and how it says what the engine refuses. The engine sets `Allow`. */
+/** Describes a server that the fake stands for, and how it words a refusal. The engine sets `Allow`. */
 export interface Host {
   readonly name: string
   readonly refuse: (refusal: Refusal, entry: Writing) => Response
-  /** What the journal shows of a body that is not a form; by default the text without the secrets in it. */
+  /** Returns what the journal shows of a body that is not a form; by default the text without its secrets. */
   readonly showBody?: (body: string) => string | undefined
 }
 
 export interface Route extends Pattern {
   readonly host: Host
-  /** Refuses a request before the script is asked, so that it uses no step. */
+  /** Refuses a request before the script is consulted, so that the request uses no step. */
   readonly gate?: (call: Call) => Response | undefined
   readonly serve: (call: Call) => Response | Effect.Effect<Response>
 }
 
-/** What every way of serving calls. The stream of the answer's body may fail with `ConnectionBroken` too. */
+/** Serves a request, for every way of serving. The stream of the answer's body may also fail with `ConnectionBroken`. */
 export type Handler = Effect.Effect<Response, ConnectionBroken, HttpServerRequest.HttpServerRequest>
 
 export interface Engine {
@@ -69,19 +69,19 @@ export interface Engine {
   readonly add: (route: Route) => Route | undefined
   /** Removes the route of this name with its script. */
   readonly remove: (route: string) => void
-  /** The names of the routes, in the order in which they were added. */
+  /** Returns the names of the routes, in the order in which they were added. */
   readonly routes: () => ReadonlyArray<string>
-  /** The script of the route; a `RangeError` that lists the routes if there is none. */
+  /** Returns the script of the route. Throws a `RangeError` that lists the routes if the route does not exist. */
   readonly script: (route: string) => Script
   readonly clearScripts: () => void
-  /** The steps of all scripts that were not applied yet. */
+  /** Returns the steps of all scripts that were not applied yet. */
   readonly unusedSteps: () => ReadonlyArray<{
     readonly route: string
     readonly step: ReturnType<Script["unused"]>[number]
   }>
-  /** The n-th request (from 1) to the route, as soon as it arrives. */
+  /** Returns the n-th request (from 1) to the route, as soon as it arrives. */
   readonly arrival: (route: string, n: number) => Effect.Effect<Entries.Entry>
-  /** How many requests the route received. */
+  /** Returns how many requests the route received. */
   readonly count: (route: string) => number
   readonly maxConcurrent: () => number
   /** Forgets the journal, the counts and the largest number of concurrent requests. */
@@ -109,7 +109,7 @@ const shownBody = 16_384
 
 type Request = HttpServerRequest.HttpServerRequest
 
-/** The body, or `undefined` if it is larger than the limit; a body that breaks off ends there. */
+/** Reads the body; `undefined` if it is larger than the limit. A body that is cut off ends there. */
 export const readBody = (request: Request): Effect.Effect<Buffer | undefined> =>
   Effect.suspend(() => {
     const chunks: Array<Uint8Array> = []
@@ -126,7 +126,7 @@ export const readBody = (request: Request): Effect.Effect<Buffer | undefined> =>
     )
   })
 
-/** The head alone, with the length that the body has. */
+/** Returns the head alone, with the length of the body. */
 const withoutBody = ({ headers, status }: Response): Response => HttpServerResponse.empty({ headers, status })
 
 const isForm = (contentType: string | undefined): boolean =>

@@ -1,11 +1,11 @@
-// Keeps what a fake received, as a ring: the newest entries, and counts of all.
+// Keeps what a fake received as a ring: the newest entries, and counts of all requests.
 import * as Effect from "effect/Effect"
 import type * as Entries from "../../Journal.ts"
 
-/** An entry while its request is served. */
+/** Is an entry while its request is served. */
 export type Writing = { -readonly [K in keyof Entries.Entry]: Entries.Entry[K] }
 
-/** The route of a request that no route serves. */
+/** Names the route of a request that no route serves. */
 export const noRoute = "none"
 
 interface Waiter {
@@ -17,15 +17,15 @@ interface Waiter {
 export interface Journal {
   /** Adds the entry, numbers it, and resumes those who wait for it. */
   readonly add: (entry: Omit<Writing, "number">) => Writing
-  /** Copies of the entries that are kept, oldest first. */
+  /** Returns copies of the entries that are kept, oldest first. */
   readonly entries: () => ReadonlyArray<Entries.Entry>
-  /** How many requests the route received, dropped ones included. */
+  /** Returns how many requests the route received, dropped ones included. */
   readonly count: (route: string) => number
-  /** How many entries are kept no more. */
+  /** Returns how many entries were dropped. */
   readonly dropped: () => number
   /** Returns the n-th request (from 1) to the route as soon as it arrives; a defect if its entry was dropped. */
   readonly arrival: (route: string, n: number) => Effect.Effect<Entries.Entry>
-  /** How many wait for a request. */
+  /** Returns how many callers wait for a request. */
   readonly waiting: () => number
   readonly clear: () => void
 }
@@ -36,7 +36,7 @@ export const makeJournal = (limit: number): Journal => {
   const counts = new Map<string, number>()
   const waiting = new Set<Waiter>()
 
-  /** The n-th entry of the route, if it is kept. */
+  /** Returns the n-th entry of the route, if it is kept. */
   const find = (route: string, n: number): Writing | undefined => {
     const same = kept.filter((entry) => entry.route === route)
     return same[n - 1 - ((counts.get(route) ?? 0) - same.length)]

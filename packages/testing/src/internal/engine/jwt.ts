@@ -1,5 +1,5 @@
-// JSON Web Tokens (RFC 7519) signed and checked with node:crypto. Everything here is synchronous: under TestClock a
-// promise would be a race, since virtual time moves on while it is pending.
+// Signs and checks JSON Web Tokens (RFC 7519) with node:crypto. Everything here is synchronous: under TestClock a promise
+// would be a race, because virtual time moves on while the promise is pending.
 import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto"
 import type { Entropy } from "./entropy.ts"
 import { makeRsaKey } from "./rsaKey.ts"
@@ -38,7 +38,7 @@ export const signJwt = ([key]: ReadonlyArray<SigningKey>, claims: Claims): strin
   return `${input}.${sign(digestOf(key.algorithm), Buffer.from(input), key.privateKey).toString("base64url")}`
 }
 
-/** The public half as a JSON Web Key (RFC 7517). */
+/** Returns the public half as a JSON Web Key (RFC 7517). */
 export const publicJwk = ({ algorithm, kid, publicKey }: SigningKey): Claims => ({
   ...publicKey.export({ format: "jwk" }),
   kid,
@@ -55,7 +55,7 @@ const decodePart = (part: string): Claims | undefined => {
   }
 }
 
-/** The claims of a token that one of the keys signed, with the algorithm of that key; else nothing. */
+/** Returns the claims of a token that one of the keys signed with its algorithm; `undefined` for any other token. */
 export const verifyJwt = (keys: Iterable<SigningKey>, jwt: string): Claims | undefined => {
   const [header = "", payload = "", signature = "", ...rest] = jwt.split(".")
   if (rest.length > 0) return undefined

@@ -1,11 +1,11 @@
-// The way from a request's journal entry to the log of the server that received the request.
+// Carries a request's journal entry to the log of the server that received the request.
 import * as Context from "effect/Context"
 import type { Entry } from "../../Journal.ts"
 
-/** What the log says of a request, beyond what the server knows. */
+/** Describes what the log says about a request in addition to what the server knows. */
 export type Seen = Pick<Entry, "clientId" | "outcome" | "fault">
 
-/** Where the engine puts the journal's entry of the request, if a server waits for it. */
+/** Holds the place where the engine puts the journal's entry of the request, if a server waits for it. */
 export const Observed = Context.Reference<{ entry: Seen | undefined } | undefined>(
   "@effect-itwin/testing/engine/Observed",
   { defaultValue: () => undefined }

@@ -1,8 +1,8 @@
-// Decides what of a request the journal shows. Names are shown; of values only those that are known to be harmless.
+// Decides what the journal shows of a request: all names, and only those values that are known to be harmless.
 
 const redacted = "<redacted>"
 
-/** Parameters of forms and queries of OAuth 2.0 and OpenID Connect whose values are not secret. */
+/** Lists parameters of forms and queries of OAuth 2.0 and OpenID Connect whose values are not secret. */
 const harmless = new Set([
   "grant_type",
   "client_id",
@@ -21,10 +21,10 @@ const harmless = new Set([
 
 const hiddenHeaders = /^(?:authorization|proxy-authorization|cookie|set-cookie)$|secret|token|api-?key|password/
 
-/** Their values differ in each run, so that two journals could not be compared. */
+/** Matches headers whose values differ in each run, so that two journals could not be compared. */
 const traceHeaders = /^(?:traceparent|tracestate|b3|x-b3-.*)$/
 
-/** JSON Web Tokens, and the made-up secrets of the fakes. */
+/** Matches JSON Web Tokens, and the made-up secrets of the fakes. */
 const secretText = /eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)*|fake-secret-[^\s"'<>&,;]*/g
 
 /** Returns the text without the secrets in it: those of a known shape, and the given ones. */
@@ -37,7 +37,7 @@ export const redactText = (text: string, secrets: Iterable<string>): string => {
   return shown.replaceAll(secretText, redacted)
 }
 
-/** Shows the values of harmless parameters only, as far as there is no secret in them. */
+/** Shows only the values of harmless parameters, without secrets in them. */
 export const redactForm = (
   form: Iterable<readonly [string, string]>,
   redact: (text: string) => string
@@ -47,7 +47,7 @@ export const redactForm = (
 const credentialName =
   /secret|token|password|credential|assertion|signature|^(?:code|state|nonce|sig|key|api-?key)$|code_/i
 
-/** Shows the values of a query, but not those of credentials: APIs take parameters of any name. */
+/** Shows the values of a query, except those of credentials: APIs take parameters of any name. */
 export const redactQuery = (
   query: Iterable<readonly [string, string]>,
   redact: (text: string) => string

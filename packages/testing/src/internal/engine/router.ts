@@ -6,13 +6,13 @@ export type Path = `/${string}`
 
 export type Params = Readonly<Record<string, string>>
 
-/** A method and the paths that lead to it; `:name` in a path is a parameter of one segment. */
+/** Describes a method and its paths; `:name` in a path is a parameter of one segment. */
 export interface Pattern {
   readonly method: Method
   readonly paths: readonly [Path, ...ReadonlyArray<Path>]
 }
 
-/** The name of a route in scripts, counts and the journal: `GET /users/me`. */
+/** Returns the name of a route in scripts, counts and the journal: `GET /users/me`. */
 export const nameOf = ({ method, paths }: Pattern): string => `${method} ${paths[0]}`
 
 export type Match<Route> =
@@ -29,7 +29,7 @@ const decodeSegment = (segment: string): string | undefined => {
   }
 }
 
-/** The parameters of the path, if it is one of the pattern. */
+/** Returns the parameters of the path, if the path matches the pattern. */
 const matchPath = (pattern: Path, path: string): Params | undefined => {
   const expected = pattern.split("/")
   const segments = path.split("/")

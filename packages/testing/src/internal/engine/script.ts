@@ -16,12 +16,12 @@ interface Playing {
 }
 
 export interface Script {
-  /** Adds steps; a `RangeError` if one is not valid. */
+  /** Adds steps. Throws a `RangeError` if one is not valid. */
   readonly add: (steps: ReadonlyArray<Step>) => void
   readonly clear: () => void
-  /** The fault for the request that arrives now. */
+  /** Returns the fault for the request that arrives now. */
   readonly next: () => Fault | undefined
-  /** The steps that were not applied yet. */
+  /** Returns the steps that were not applied yet. */
   readonly unused: () => ReadonlyArray<Step>
 }
 

@@ -1,4 +1,4 @@
-// How a client proves who it is at IMS (RFC 6749 §2.3), at all endpoints that demand it.
+// Authenticates a client at all endpoints of IMS that demand it (RFC 6749 §2.3).
 import * as Effect from "effect/Effect"
 import type { Call, Response, Route } from "../engine/handler.ts"
 import type { Application } from "./clients.ts"
@@ -29,7 +29,7 @@ const fromForm = ({ values, raw }: Form): Presented => ({
   isDecoded: true
 })
 
-/** What the client presents, in each way in which the profile reads it; nothing if it presents nothing readable. */
+/** Returns the credentials of the request, once for each way in which the profile reads them; empty if none are readable. */
 const presentedBy = ({ profile }: Ims, header: string | undefined, form: Form): ReadonlyArray<Presented> => {
   if (header === undefined) return form.values.client_id === undefined ? [] : [fromForm(form)]
   if (!profile.clientSecretBasic) return []
@@ -38,7 +38,7 @@ const presentedBy = ({ profile }: Ims, header: string | undefined, form: Form): 
   return [decoded, raw].filter((presented) => presented !== undefined)
 }
 
-/** The app, if its secret is accepted now. Notes in the entry which secret was sent. */
+/** Returns the app, if its secret is accepted now. Notes in the entry which secret was sent. */
 const verify = (ims: Ims, { entry }: Call, { clientId, clientSecret }: Presented): Application | undefined => {
   const app = ims.apps.get(clientId)
   const version = app?.secrets.findIndex(({ value }) => value === clientSecret) ?? -1
@@ -72,7 +72,7 @@ const nothingPresented = ({ profile }: Ims, header: string | undefined): string 
     : "This profile does not accept the Authorization header. Send client_id and client_secret in the form."
 }
 
-/** The app that sent the request, or the answer that refuses it. */
+/** Returns the app that sent the request, or the answer that refuses it. */
 const authenticate = (ims: Ims, form: Form, call: Call): Application | Response | Effect.Effect<Response> => {
   const { authorization } = call.headers
   if (authorization !== undefined && form.values.client_secret !== undefined) {
@@ -93,8 +93,8 @@ const authenticate = (ims: Ims, form: Form, call: Call): Application | Response 
 }
 
 /**
- * Notes in the entry which client sent the request, before a fault can answer it. What is not a registered client id may
- * be a secret.
+ * Notes in the entry which client sent the request, before a fault can answer it. A value that is not a registered client
+ * id may be a secret.
  */
 const noteClient =
   (ims: Ims) =>
@@ -110,7 +110,7 @@ const noteClient =
     call.entry.clientId = clientId === undefined ? undefined : ims.redact(clientId)
   }
 
-/** An endpoint that takes a form from an authenticated app. */
+/** Builds an endpoint that takes a form from an authenticated app. */
 export const authenticatedForm = (
   ims: Ims,
   handle: (app: Application, form: Form["values"], call: Call) => Response

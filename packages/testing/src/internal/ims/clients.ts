@@ -1,4 +1,4 @@
-// The registered service apps and their secrets.
+// Keeps the registered service apps and their secrets.
 import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
@@ -58,7 +58,7 @@ export const FakeSecret = Schema.String.check(
 
 const secretOf = (value: string): Secret => ({ value, validUntil: Number.POSITIVE_INFINITY, isRevoked: false })
 
-/** Secrets of the platform are base64, so the fake's always contain the characters that clients forget to encode. */
+/** Makes a secret that contains `+ / =`: the platform's secrets are base64, and clients forget to encode them. */
 const makeSecret = (entropy: Entropy): Secret =>
   secretOf(`fake-secret-${alphanumeric(entropy, 16)}+${alphanumeric(entropy, 8)}/${alphanumeric(entropy, 6)}=`)
 
@@ -110,6 +110,6 @@ export const revokeSecret = (ims: Ims, app: Application, which: string | number)
   return true
 }
 
-/** The id and the current secret. */
+/** Returns the id and the current secret. */
 export const credentialsOf = (app: Application): ClientCredentials =>
   new ClientCredentials({ clientId: app.clientId, clientSecret: Redacted.make(app.secrets.at(-1)?.value ?? "") })

@@ -1,4 +1,4 @@
-// The controls of the fake IMS: apps, secrets, tokens and keys.
+// Builds the controls of the fake IMS: apps, secrets, tokens and keys.
 import { AccessToken } from "@effect-itwin/core/AccessToken"
 import * as Scopes from "@effect-itwin/core/Scopes"
 import * as DateTime from "effect/DateTime"
@@ -30,10 +30,10 @@ const appView = (app: clients.Application): App => ({
   credentials: clients.credentialsOf(app)
 })
 
-/** The item with this id. An unknown id is a mistake of the test. */
+/** Returns the item with this id. An unknown id is a mistake of the test. */
 export const find = <A>(items: ReadonlyMap<string, A>, what: string, id: string): A => {
   const found = items.get(id)
-  if (found === undefined) throw new FakeError({ message: `The fake has no ${what} ${id}` })
+  if (found === undefined) throw new FakeError({ message: `The fake has no ${what} ${id}.` })
   return found
 }
 
@@ -94,7 +94,7 @@ export const makeImsControls = (ims: Ims): Controls => {
       withApp(clientId, (app) => {
         if (clients.revokeSecret(ims, app, typeof secret === "number" ? secret : Redacted.value(secret))) return
         const which = typeof secret === "number" ? `secret number ${secret}` : "this secret"
-        throw new FakeError({ message: `The app ${clientId} never had ${which}` })
+        throw new FakeError({ message: `The app ${clientId} never had ${which}.` })
       }),
     issueToken: ({ claims = {}, clientId, expiresIn, scopes } = {}) =>
       Effect.sync(() => {

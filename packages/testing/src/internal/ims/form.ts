@@ -5,11 +5,11 @@ import { formDecode } from "./rejectedClient.ts"
 export interface Form {
   /** The parameters that have a value. */
   readonly values: Readonly<Record<string, string | undefined>>
-  /** A value as it stands in the body. */
+  /** Returns a value as it is in the body. */
   readonly raw: (name: string) => string
 }
 
-/** Parameters that are credentials. They must be sent in the body or in a header (RFC 6749 §2.3.1). */
+/** Lists parameters that are credentials. They must be sent in the body or in a header (RFC 6749 §2.3.1). */
 const credentials = [
   "client_secret",
   "client_assertion",
@@ -21,7 +21,7 @@ const credentials = [
   "password"
 ]
 
-/** The form, or what is wrong with the request. */
+/** Reads the form, or says what is wrong with the request. */
 export const readForm = ({ headers, body, query }: Call): Form | { readonly problem: string } => {
   const inQuery = credentials.find((name) => query.has(name))
   if (inQuery !== undefined) return { problem: `The parameter ${inQuery} must not be in the query.` }

@@ -14,19 +14,19 @@ export interface IssuedTokens {
   readonly revoke: (jti: string) => void
   /** Revokes all tokens of the client. */
   readonly revokeAll: (clientId: string) => void
-  /** How many tokens are remembered. */
+  /** Returns how many tokens are remembered. */
   readonly size: () => number
   readonly clear: () => void
 }
 
-/** The fewest tokens for which looking for expired ones is worth the time. */
+/** Is the smallest number of tokens for which a search for expired ones is worth the time. */
 const fewest = 1_000
 
 export const makeIssuedTokens = (clock: Clock.Clock): IssuedTokens => {
   const tokens = new Map<string, IssuedToken>()
   let sweepAt = fewest
 
-  /** Looks at all tokens whenever their number has doubled, so that the cost of one is constant. */
+  /** Checks all tokens whenever their number has doubled, so that the cost for each token is constant. */
   const forgetExpired = () => {
     if (tokens.size < sweepAt) return
     const now = clock.currentTimeMillisUnsafe()

@@ -1,4 +1,4 @@
-// The errors of IMS, in the shape of RFC 6749 §5.2.
+// Builds the errors of IMS, in the shape of RFC 6749 §5.2.
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { json } from "../engine/answer.ts"
 import type { Host, Response } from "../engine/handler.ts"

@@ -1,4 +1,5 @@
-// Explains to the test why IMS rejected credentials. The answer does not say it, and the secret is not part of it.
+// Explains to the test why IMS rejected credentials. The answer does not contain the explanation, and the explanation does
+// not contain the secret.
 import type { Application } from "./clients.ts"
 import type { Ims } from "./state.ts"
 
@@ -6,7 +7,7 @@ import type { Ims } from "./state.ts"
 export const formDecode = (value: string): string =>
   new URLSearchParams(`v=${value.replaceAll("&", "%26")}`).get("v") ?? ""
 
-/** Id and secret as the profile reads them, and as they were before or without decoding. */
+/** Describes id and secret as the profile reads them, and as they were before decoding. */
 export interface Presented {
   readonly method: "client_secret_post" | "client_secret_basic"
   readonly clientId: string
@@ -18,7 +19,7 @@ export interface Presented {
 
 const encoding = "Form-encode id and secret exactly once (RFC 6749 §2.3.1)."
 
-/** How a value can differ from the right one, beginning with the most likely. */
+/** Lists how a value can differ from the right one, the most likely way first. */
 const findMistake = (
   { isDecoded }: Presented,
   value: string,
@@ -47,7 +48,7 @@ const explainClientId = ({ apps }: Ims, presented: Presented): string => {
 
 const nameOf = ({ clientId, name }: Application): string => `${name} (${clientId})`
 
-/** Why these credentials are not accepted. */
+/** Returns why these credentials are not accepted. */
 export const explainRejection = (ims: Ims, presented: Presented): string => {
   const { clientId, clientSecret, raw } = presented
   const app = ims.apps.get(clientId)

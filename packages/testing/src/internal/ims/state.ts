@@ -1,4 +1,4 @@
-// What the fake IMS knows. Endpoints read and change it; the controls show it to the test.
+// Holds what the fake IMS knows. Endpoints read and change it; the controls show it to the test.
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import type { Profile } from "../../Profile.ts"
@@ -26,7 +26,7 @@ export interface Ims {
   readonly redact: (text: string) => string
 }
 
-/** The secret as it is, in JSON and in a URL. */
+/** Returns the secret as it is, as it is in JSON, and as it is in a URL. */
 const formsOf = (secret: string) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]
 
 export const makeIms = (
@@ -48,9 +48,9 @@ export const makeIms = (
   }
 }
 
-/** The time of the fake's clock, in epoch milliseconds. */
+/** Returns the time of the fake's clock, in epoch milliseconds. */
 export const now = ({ clock }: Pick<Ims, "clock">): number => clock.currentTimeMillisUnsafe()
 
-/** The duration in whole seconds: tokens have no shorter unit. */
+/** Returns the duration in seconds, rounded down because tokens have no shorter unit. */
 export const wholeSeconds = (input: Duration.Input): number =>
   Math.floor(Duration.toSeconds(Duration.fromInputUnsafe(input)))

@@ -1,4 +1,4 @@
-// The answer that grants a token (RFC 6749 §5.1).
+// Builds the answer that grants a token (RFC 6749 §5.1).
 import { json } from "../engine/answer.ts"
 import { changed } from "../engine/applyFault.ts"
 import type { Call, Response } from "../engine/handler.ts"

@@ -1,4 +1,4 @@
-// Issues tokens, and says whether a token is valid: signature, issuer, life, revocation and the app behind it.
+// Issues tokens, and checks whether a token is valid: signature, issuer, life, revocation and its app.
 import { uuid } from "../engine/entropy.ts"
 import { type Claims, signJwt, verifyJwt } from "../engine/jwt.ts"
 import type { Application } from "./clients.ts"
@@ -47,7 +47,7 @@ export interface InvalidToken {
   readonly code: string
 }
 
-/** The items of a claim that is an array or a list separated by spaces. */
+/** Returns the items of a claim that is an array or a list separated by spaces. */
 export const listOf = (claim: unknown): ReadonlyArray<string> =>
   Array.isArray(claim)
     ? claim.filter((item) => typeof item === "string")
@@ -55,7 +55,7 @@ export const listOf = (claim: unknown): ReadonlyArray<string> =>
       ? claim.split(" ")
       : []
 
-/** The token, or why it is not valid. */
+/** Returns the valid token, or why it is not valid. */
 export const checkToken = (ims: Ims, jwt: string): ValidToken | InvalidToken => {
   const invalid = (why: string, code = "InvalidToken") => ({ why, code })
   const claims = verifyJwt(ims.keys, jwt)

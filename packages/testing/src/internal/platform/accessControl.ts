@@ -1,5 +1,5 @@
-// The Access Control API: what an app may do on an iTwin follows from the roles it was given there. An iTwin that the
-// app was not added to does not exist for the app.
+// Serves the Access Control API. The roles that an app has on an iTwin decide what the app may do there. An iTwin that
+// the app was not added to does not exist for the app.
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { json } from "../engine/answer.ts"
@@ -11,10 +11,10 @@ import { pageOf } from "./paging.ts"
 import { addMember, findMember, type ITwin, type Member, type Platform, type Role } from "./state.ts"
 import { emailOf, findApp } from "./users.ts"
 
-/** The permission to add members. */
+/** Names the permission to add members. */
 export const invitePermission = "administration_invite_member"
 
-/** The permission to list roles. */
+/** Names the permission to list roles. */
 export const rolesPermission = "administration_manage_roles"
 
 const rolesOf = (iTwin: ITwin, email: string): ReadonlyArray<Role> =>
@@ -47,7 +47,7 @@ interface Operation {
   readonly permission?: string
 }
 
-/** An operation on one iTwin, for its members. */
+/** Builds the route of an operation on one iTwin, for its members. */
 const onITwin = (
   platform: Platform,
   { method, path, permission }: Operation,
@@ -66,7 +66,7 @@ const onITwin = (
       const email = emailOf(app)
       const iTwin = platform.iTwins.get(call.params.id ?? "")
       if (iTwin === undefined || findMember(iTwin, email) === undefined) {
-        entry.explanation = iTwin === undefined ? "There is no such iTwin." : `${email} is not a member of the iTwin.`
+        entry.explanation = iTwin === undefined ? "The iTwin does not exist." : `${email} is not a member of the iTwin.`
         return apiError(entry, 404, "iTwinNotFound", "Requested iTwin is not available.")
       }
       if (permission !== undefined && !permissionsOf(iTwin, email).includes(permission)) {

@@ -1,4 +1,4 @@
-// The errors of the APIs: `{"error":{"code","message","details"?}}`.
+// Builds the errors of the APIs: `{"error":{"code","message","details"?}}`.
 import { json } from "../engine/answer.ts"
 import type { Host, Response } from "../engine/handler.ts"
 import type { Writing } from "../engine/journal.ts"

@@ -1,4 +1,4 @@
-// What stands before each API: the bearer token (RFC 6750), its scopes, and the version that `Accept` asks for.
+// Checks what each API checks first: the bearer token (RFC 6750), its scopes, and the version that `Accept` names.
 import type * as Effect from "effect/Effect"
 import type { Call, Response, Route } from "../engine/handler.ts"
 import type { Method, Path } from "../engine/router.ts"
@@ -10,7 +10,7 @@ const challenge = (...parameters: ReadonlyArray<string>) => ({
   "www-authenticate": `Bearer ${['realm="iTwin Platform"', ...parameters].join(", ")}`
 })
 
-/** 401, with the error code of RFC 6750 §3.1. */
+/** Answers 401, with the error code of RFC 6750 §3.1. */
 const unauthorized = ({ entry }: Call, code: string, message: string) => {
   entry.explanation = message
   return apiError(entry, 401, "Unauthorized", "Unauthorized. Request access token is missing or invalid.", {
@@ -19,7 +19,7 @@ const unauthorized = ({ entry }: Call, code: string, message: string) => {
   })
 }
 
-/** The token of the header; empty if there is none. */
+/** Returns the token of the header; empty if the header has no token. */
 const tokenOf = ({ headers }: Call): string =>
   /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(headers.authorization ?? "")?.[1] ?? ""
 
@@ -31,7 +31,7 @@ const noteClient =
     if ("app" in token) call.entry.clientId = token.app.clientId
   }
 
-/** Who calls, or the answer that says why the caller is not known. */
+/** Returns the caller's valid token, or the answer that says why the caller is not known. */
 const authenticate = ({ ims }: Platform, call: Call): ValidToken | Response => {
   const { entry, headers, query } = call
   if (headers.authorization === undefined) {
@@ -49,7 +49,7 @@ const authenticate = ({ ims }: Platform, call: Call): ValidToken | Response => {
   return token
 }
 
-/** The versions that `Accept` names: `application/vnd.bentley.itwin-platform.v2+json`. */
+/** Returns the versions that `Accept` names: `application/vnd.bentley.itwin-platform.v2+json`. */
 const versionsIn = (accept = ""): ReadonlyArray<number> =>
   Array.from(accept.matchAll(/application\/vnd\.bentley\.itwin-platform\.v(\d+)\+json/gi), ([, version]) =>
     Number(version)
@@ -58,13 +58,13 @@ const versionsIn = (accept = ""): ReadonlyArray<number> =>
 export interface Api {
   readonly method: Method
   readonly path: Path
-  /** A token with one of these is let in. */
+  /** A token with one of these scopes is accepted. */
   readonly scopes: ReadonlyArray<string>
   /** The version that the fake serves. A request that names no version is served too. */
   readonly version?: number
 }
 
-/** A route of the APIs that only a valid token with one of the scopes opens. */
+/** Builds a route of the APIs that requires a valid token with one of the scopes. */
 export const onApi = (
   platform: Platform,
   { method, path, scopes, version }: Api,

@@ -1,4 +1,4 @@
-// The controls of the fake platform: iTwins with their roles and members, and routes of the test's own.
+// Builds the controls of the fake platform: iTwins with their roles and members, and the test's own routes.
 import * as Effect from "effect/Effect"
 import type { FakeIms } from "../../FakeIms.ts"
 import { uuid } from "../engine/entropy.ts"

@@ -1,4 +1,4 @@
-// The iTwins API: the iTwins that the app is a member of.
+// Serves the iTwins API, which lists the iTwins that the app is a member of.
 import { json } from "../engine/answer.ts"
 import type { Route } from "../engine/handler.ts"
 import { onApi } from "./bearer.ts"
@@ -6,10 +6,10 @@ import { integerIn, pageOf, unprocessable } from "./paging.ts"
 import { findMember, type Platform } from "./state.ts"
 import { emailOf } from "./users.ts"
 
-/** How many iTwins can be reached by paging, unless the header `X-Max-Return` says another number. */
+/** Limits how many iTwins can be reached by paging, unless the header `X-Max-Return` has another number. */
 const defaultMaxReturn = "1000"
 
-/** `GET /itwins` */
+/** Serves `GET /itwins`. */
 export const listITwins = (platform: Platform): Route =>
   onApi(
     platform,

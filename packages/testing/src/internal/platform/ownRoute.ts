@@ -1,4 +1,4 @@
-// Routes that a test adds to the APIs.
+// Builds the routes that a test adds to the APIs.
 import * as Effect from "effect/Effect"
 import * as HttpBody from "effect/http/HttpBody"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
@@ -9,7 +9,7 @@ import type { Api } from "./bearer.ts"
 import { onApi } from "./bearer.ts"
 import type { Platform } from "./state.ts"
 
-/** What the handler of a test's own route gets. */
+/** Describes what the handler of a test's own route gets. */
 export interface OwnCall {
   readonly clientId: string
   readonly scopes: ReadonlySet<string>
@@ -17,7 +17,7 @@ export interface OwnCall {
   readonly request: HttpServerRequest.HttpServerRequest
 }
 
-/** The request of the call. Its body can be read, although the engine has read it already. */
+/** Returns the request of the call. Its body can be read, although the engine has already read it. */
 const requestOf = ({ apiBaseUrl }: Platform, { bytes, headers, method, path, query }: Call) => {
   const search = query.size === 0 ? "" : `?${query}`
   const request = HttpClientRequest.make(HttpMethod.isHttpMethod(method) ? method : "GET")(

@@ -1,23 +1,23 @@
-// Pages of a list: `$skip`, `$top`, and the links to this page, the previous one and the next one.
+// Divides a list into pages: `$skip`, `$top`, and the links to this page, the previous one and the next one.
 import type { Call, Response } from "../engine/handler.ts"
 import { apiError } from "./apiError.ts"
 
 const defaultTop = 100
 const maxTop = 1000
 
-/** The number, `undefined` if it is not a whole number within the limits. */
+/** Returns the number; `undefined` if the text is not an integer within the limits. */
 export const integerIn = (text: string, from: number, to: number): number | undefined => {
   const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
   return number >= from && number <= to ? number : undefined
 }
 
-/** 422 for a parameter of a list. */
+/** Answers 422 for a parameter of a list. */
 export const unprocessable = ({ entry }: Call, target: string, expected: string): Response =>
   apiError(entry, 422, "InvalidRequest", "The request is invalid.", {
     details: [{ code: "InvalidParameter", message: `${target} must be ${expected}.`, target }]
   })
 
-/** The page of the items that the request asks for, or the answer that refuses it. */
+/** Returns the page of the items that the request names, or the answer that refuses the request. */
 export const pageOf = <A>(
   call: Call,
   items: ReadonlyArray<A>,

@@ -1,4 +1,4 @@
-// What the fake platform knows in addition to IMS: the iTwins, with their roles and members.
+// Holds what the fake platform knows in addition to IMS: the iTwins, with their roles and members.
 import type { Ims } from "../ims/state.ts"
 
 export interface Role {
@@ -11,7 +11,7 @@ export interface Role {
 export interface Member {
   readonly email: string
   readonly roleIds: Set<string>
-  /** A removed member stays in lists, without e-mail and roles. */
+  /** Whether the member was removed. A removed member stays in lists, without e-mail and roles. */
   isRemoved: boolean
 }
 
@@ -35,7 +35,7 @@ export interface Platform {
   readonly iTwins: Map<string, ITwin>
 }
 
-/** The member, if it was not removed. */
+/** Returns the member, if it was not removed. */
 export const findMember = ({ members }: ITwin, email: string): Member | undefined => {
   const member = members.get(email)
   return member?.isRemoved === false ? member : undefined

@@ -1,4 +1,4 @@
-// The Users API, and the identities that the platform creates for apps.
+// Serves the Users API, and the identities that the platform creates for apps.
 import { json } from "../engine/answer.ts"
 import type { Route } from "../engine/handler.ts"
 import { formatInstant } from "../engine/instant.ts"
@@ -8,16 +8,16 @@ import { apiError } from "./apiError.ts"
 import { onApi } from "./bearer.ts"
 import type { Platform } from "./state.ts"
 
-/** Whether the platform knows the app's identity by now. */
+/** Returns whether the platform knows the app's identity by now. */
 const hasIdentity = ({ ims }: Platform, app: Application): boolean => now(ims) >= app.identityFrom
 
 export const emailOf = (app: Application): string => credentialsOf(app).clientEmail
 
-/** The app with this e-mail, if the platform knows its identity by now. */
+/** Returns the app with this e-mail, if the platform knows its identity by now. */
 export const findApp = (platform: Platform, email: string): Application | undefined =>
   [...platform.ims.apps.values()].find((app) => emailOf(app) === email && hasIdentity(platform, app))
 
-/** `GET /users/me`: for a service app a made-up person, with the app's name as given name. */
+/** Serves `GET /users/me`: for a service app a made-up person, with the app's name as given name. */
 export const usersMe = (platform: Platform): Route =>
   onApi(
     platform,

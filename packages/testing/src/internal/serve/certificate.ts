@@ -18,7 +18,7 @@ const time = (text: string) => der(0x18, Buffer.from(text))
 const ecdsaWithSha256 = sequence(objectId("2a8648ce3d040302"))
 const name = sequence(der(0x31, sequence(objectId("550403"), der(0x0c, Buffer.from("effect-itwin fake Key Vault")))))
 
-/** The eight words of an IPv6 address in network order. `URL` brings it into its one normal form. */
+/** Returns the eight words of an IPv6 address in network order. `URL` normalizes the address first. */
 const ipv6Bytes = (host: string): Buffer => {
   const [front = "", back] = new URL(`http://[${host}]`).hostname.slice(1, -1).split("::")
   const [head, tail] = [front, back ?? ""].map((words) => (words === "" ? [] : words.split(":")))
@@ -27,13 +27,13 @@ const ipv6Bytes = (host: string): Buffer => {
   return Buffer.from(words.map((word) => word.padStart(4, "0")).join(""), "hex")
 }
 
-/** An IP address (tag 7), or a DNS name (tag 2). */
+/** Encodes an IP address (tag 7), or a DNS name (tag 2). */
 const alternativeName = (host: string): Buffer => {
   if (isIPv4(host)) return der(0x87, Buffer.from(host.split(".").map(Number)))
   return isIPv6(host) ? der(0x87, ipv6Bytes(host)) : der(0x82, Buffer.from(host))
 }
 
-/** `subjectAltName`: clients look only here for the host. */
+/** Encodes `subjectAltName`, the only place where clients look for the host. */
 const alternativeNames = (hosts: Iterable<string>): Buffer =>
   sequence(objectId("551d11"), der(0x04, sequence(...Array.from(new Set(hosts), alternativeName))))
 

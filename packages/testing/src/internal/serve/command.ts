@@ -15,7 +15,6 @@ import type * as HttpServerError from "effect/http/HttpServerError"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
 import * as Stdio from "effect/Stdio"
 import { FakeIms } from "../../FakeIms.ts"
 import * as FakeImsServer from "../../FakeImsServer.ts"
@@ -28,38 +27,50 @@ import { whyNotPublicUrl } from "./hosts.ts"
 import { RequestLog } from "./requestLog.ts"
 import { parse, type Settings, type SettingsError, setUp } from "./settings.ts"
 
-const portOf = (name: string, description: string) =>
-  Flag.Int(name).pipe(
-    Flag.withSchema(Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 65_535 }))),
-    Flag.withDescription(description),
-    Flag.withDefault(0)
+/** Reads an integer within the limits. `effect/cli` would describe a wrong one in terms of its schema. */
+const integerOf = (name: string, metavar: string, minimum: number, maximum: number) =>
+  Flag.String(name).pipe(
+    Flag.filterMap(
+      (text) => {
+        const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
+        return number >= minimum && number <= maximum ? Option.some(number) : Option.none()
+      },
+      () => `an integer from ${minimum} to ${maximum}`
+    ),
+    Flag.withMetavar(metavar)
   )
+
+const portOf = (name: string, description: string) =>
+  integerOf(name, "port", 0, 65_535).pipe(Flag.withDescription(description), Flag.optional)
 
 const flags = {
   host: Flag.String("host").pipe(
+    Flag.withMetavar("address"),
     Flag.withDescription("Address to listen on; by default 127.0.0.1 and ::1, so that localhost reaches it too"),
     Flag.optional
   ),
-  port: portOf("port", "Port to listen on; 0, the default, takes a free one"),
+  port: portOf("port", "Port to listen on; a free one by default"),
   publicUrl: Flag.String("public-url").pipe(
     Flag.withMetavar("url"),
-    Flag.withDescription("URL by which others reach it: its issuer and all its URLs are made from it"),
+    Flag.withDescription("URL by which others reach it; the issuer and all other URLs begin with it"),
     Flag.optional
   ),
   config: Flag.String("config").pipe(
     Flag.withMetavar("file.json"),
-    Flag.withDescription("Apps, iTwins, script and more"),
+    Flag.withDescription("Apps with given ids and secrets, iTwins, faults and more"),
     Flag.optional
   ),
   readyFile: Flag.String("ready-file").pipe(
     Flag.withMetavar("file.json"),
-    Flag.withDescription("Writes URLs and apps to this file as soon as it is ready, and removes it at the end"),
+    Flag.withDescription("Writes URLs and apps to this file when it is ready, and removes the file at the end"),
     Flag.optional
   ),
-  seed: Flag.String("seed").pipe(Flag.withDescription("Makes the same ids and secrets each time"), Flag.optional),
-  tokenLife: Flag.Int("token-life").pipe(
-    Flag.withMetavar("seconds"),
-    Flag.withSchema(Schema.Int.check(Schema.isGreaterThanOrEqualTo(1))),
+  seed: Flag.String("seed").pipe(
+    Flag.withMetavar("text"),
+    Flag.withDescription("Makes the same ids and secrets each time"),
+    Flag.optional
+  ),
+  tokenLife: integerOf("token-life", "seconds", 1, 999_999_999).pipe(
     Flag.withDescription("Life of the tokens; 3600 by default"),
     Flag.optional
   ),
@@ -74,16 +85,19 @@ const flags = {
     Flag.optional
   ),
   vault: Flag.Boolean("vault").pipe(
-    Flag.withDescription("Serves a fake Azure Key Vault too: on loopback, by https"),
+    Flag.withDescription("Also serves a fake Azure Key Vault, on loopback by https"),
     Flag.withDefault(false)
   ),
-  vaultPort: portOf("vault-port", "Port of the vault; 0, the default, takes a free one"),
+  vaultPort: portOf("vault-port", "Port of the vault; a free one by default"),
   allowRemote: Flag.Boolean("allow-remote").pipe(
     Flag.withDescription("Allows a --host or --public-url that other machines can reach"),
     Flag.withDefault(false)
   ),
   adminToken: Flag.Redacted("admin-token").pipe(
-    Flag.withDescription("Bearer token that /__admin requires; better set as FAKE_IMS_ADMIN_TOKEN"),
+    Flag.withMetavar("token"),
+    Flag.withDescription(
+      "Bearer token that /__admin requires. Prefer the variable FAKE_IMS_ADMIN_TOKEN, which other users can't see"
+    ),
     Flag.optional
   )
 }
@@ -92,15 +106,15 @@ type Options = Command.Command.Config.Infer<typeof flags>
 
 const stop = (userMessage: string) => new CliError.UserError({ cause: userMessage, userMessage })
 
-/** Why a file can't be read or written. Node's message repeats the path. */
+/** Returns why a file can't be read or written. Node's message repeats the path. */
 const reasonOf = (cause: unknown): string => {
   const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "unknown"
   const reasons: Readonly<Record<string, string>> = {
-    ENOENT: "there is no such file or folder",
+    ENOENT: "the file or its folder does not exist",
     EACCES: "this user lacks the permission",
     EISDIR: "it is a folder"
   }
-  return reasons[code] ?? `the system refuses it (${code})`
+  return reasons[code] ?? `the system reports ${code}`
 }
 
 const readText = (flag: string, path: string) =>
@@ -122,7 +136,8 @@ const readSettings = Effect.fnUntraced(function* (path: Option.Option<string>) {
 
 const readTls = Effect.fnUntraced(function* (cert: Option.Option<string>, key: Option.Option<string>) {
   if (Option.isNone(cert) && Option.isNone(key)) return undefined
-  if (Option.isNone(cert) || Option.isNone(key)) return yield* stop("--tls-cert and --tls-key belong together.")
+  if (Option.isNone(cert) || Option.isNone(key))
+    return yield* stop("--tls-cert and --tls-key belong together. Give both, or neither.")
   return { cert: yield* readText("--tls-cert", cert.value), key: yield* readText("--tls-key", key.value) }
 })
 
@@ -132,7 +147,7 @@ const readToken = Effect.fnUntraced(function* (flag: Option.Option<Redacted.Reda
   )
   const token = Option.getOrUndefined(Option.isSome(flag) ? flag : yield* variable)
   return token !== undefined && Redacted.value(token).trim() === ""
-    ? yield* stop("The admin token is empty. Set another one, or none.")
+    ? yield* stop("The admin token is empty. Set one, or leave the option and FAKE_IMS_ADMIN_TOKEN out.")
     : token
 })
 
@@ -145,6 +160,9 @@ const serve = Effect.fnUntraced(function* (options: Options) {
   const publicUrl = Option.getOrUndefined(options.publicUrl)
   const wrongUrl = publicUrl === undefined ? undefined : whyNotPublicUrl(publicUrl)
   if (wrongUrl !== undefined) return yield* stop(`--public-url: ${wrongUrl}`)
+  if (Option.isSome(options.vaultPort) && !options.vault) {
+    return yield* stop("--vault-port is the port of the vault, which is served with --vault only. Add --vault.")
+  }
   const readyFile = Option.getOrUndefined(options.readyFile)
   if (readyFile !== undefined) yield* clearReadyFile(readyFile)
   const settings = yield* readSettings(options.config)
@@ -155,14 +173,16 @@ const serve = Effect.fnUntraced(function* (options: Options) {
   // Moving it moves the time of both.
   const clock = Layer.succeed(Clock.Clock, makeAdjustableClock(yield* Clock.Clock))
   const vault = options.vault
-    ? yield* started(Layer.provide(FakeKeyVaultServer.layer({ port: options.vaultPort, tls, seed }), clock))
+    ? yield* started(
+        Layer.provide(FakeKeyVaultServer.layer({ port: Option.getOrUndefined(options.vaultPort), tls, seed }), clock)
+      )
     : undefined
   if (settings.algorithm !== "EdDSA") yield* Effect.promise(startedRsaKey)
   let complete = settings
   const ims = yield* started(
     FakeImsServer.layer({
       host: Option.getOrUndefined(options.host),
-      port: options.port,
+      port: Option.getOrUndefined(options.port),
       allowRemote: options.allowRemote,
       publicUrl,
       tls,
@@ -195,10 +215,22 @@ const serve = Effect.fnUntraced(function* (options: Options) {
   return yield* Effect.never
 })
 
-/** Requests are logged when a level is asked for; without `--log-level` only warnings and errors of the fake are. */
+/** Switches the request log on when `--log-level` is given; otherwise only warnings and errors of the fake are logged. */
 const withRequestLog = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.flatMap(GlobalFlag.LogLevel, (level) => Effect.provideService(effect, RequestLog, Option.isSome(level)))
 
 export const command = Command.make("fake-ims", flags, (options) =>
   serve(options).pipe(Effect.scoped, withRequestLog)
-).pipe(Command.withDescription("A fake IMS and a fake iTwin Platform for tests, on this machine"))
+).pipe(
+  Command.withDescription(
+    "A fake IMS and a fake iTwin Platform for tests, on this machine. Prints the URLs and an app's credentials when it is ready: variables to paste on a terminal, one line of JSON elsewhere. --log-level info logs each request on stderr. Ctrl+C stops it."
+  ),
+  Command.withExamples([
+    { command: "fake-ims", description: "Serve one app on a free port" },
+    {
+      command: "fake-ims --port 8080 --config fake.json --ready-file ready.json",
+      description: "Serve the apps of a file, for a script that waits for ready.json"
+    },
+    { command: "fake-ims --vault --log-level info", description: "Also serve a Key Vault, and log each request" }
+  ])
+)

@@ -1,4 +1,4 @@
-// One request and its response on Node's HTTP server. A fault shows on the connection as a client would see it.
+// Serves one request on Node's HTTP server. A fault shows on the connection as a client would see it.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http"
 import type { Socket } from "node:net"
 import * as Clock from "effect/Clock"
@@ -15,7 +15,7 @@ import * as Stream from "effect/Stream"
 import { ConnectionBroken } from "../engine/broken.ts"
 import { logged } from "./requestLog.ts"
 
-/** What is served. */
+/** Answers a request. */
 export type Handler = Effect.Effect<
   HttpServerResponse.HttpServerResponse,
   ConnectionBroken,
@@ -106,7 +106,7 @@ const respond = (
     )
   })
 
-/** The same answer with a body that only the web's `Response` can read as a stream. */
+/** Returns the same answer with a body that only the web's `Response` can read as a stream. */
 const streamed = (answer: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse => {
   const { body, headers } = HttpServerResponse.toWeb(answer)
   const options = { status: answer.status, headers: Headers.fromInput(headers), cookies: answer.cookies }
@@ -118,14 +118,14 @@ const streamed = (answer: HttpServerResponse.HttpServerResponse): HttpServerResp
       })
 }
 
-/** The connection, as soon as the responses to earlier requests on it are sent. */
+/** Returns the connection, as soon as the responses to earlier requests on it are sent. */
 const turnOf = (response: ServerResponse): Effect.Effect<Socket> =>
   Effect.callback((resume) => {
     if (response.socket !== null) return resume(Effect.succeed(response.socket))
     response.once("socket", (socket: Socket) => resume(Effect.succeed(socket)))
   })
 
-/** Neither a status line nor the size of a chunk. */
+/** Is neither a status line nor the size of a chunk. */
 const garbage = "\u0000not HTTP\u0000\r\n"
 
 /**
@@ -160,7 +160,7 @@ const breakConnection = (
 
 const failed = new TextEncoder().encode(JSON.stringify({ message: "The fake failed. Its log on stderr says why." }))
 
-/** What a bug in the fake, or in a route that a test added, looks like to the client. */
+/** Answers 500 for a bug in the fake, or in a route that a test added. */
 const fail = (exchange: Exchange): Effect.Effect<void> => {
   const { response } = exchange
   if (response.headersSent) return Effect.sync(() => void response.destroy())

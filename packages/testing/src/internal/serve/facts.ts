@@ -1,4 +1,4 @@
-// What `fake-ims` says when it is ready: JSON for programs, lines to paste for a person, a file for those who wait.
+// Reports that `fake-ims` is ready: as JSON for programs, as lines to paste for a person, as a file for scripts that wait.
 import { rename, rm, writeFile } from "node:fs/promises"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -8,7 +8,7 @@ import type { FakeKeyVault } from "../../FakeKeyVault.ts"
 import type { Endpoint } from "../../FakeKeyVaultServer.ts"
 import type { Settings } from "./settings.ts"
 
-/** What a program needs to use the fake vault. */
+/** Describes what a program needs to use the fake vault. */
 export interface VaultFacts {
   readonly url: string
   readonly tenantId: string
@@ -52,23 +52,27 @@ export const factsOf = (fake: FakeIms["Service"], settings: Settings, vault: Vau
 /** Writes a line that a shell takes as it is; in single quotes only a single quote is special. */
 const exported = (name: string, value = ""): string => `export ${name}='${value.replaceAll("'", "'\\''")}'`
 
-/** What a terminal shows: lines to paste into another terminal, so that a program there uses this fake. */
+/** Returns what a terminal shows: lines to paste into another terminal, so that a program there uses this fake. */
 export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps: [app, ...others], vault }: Facts): string =>
   [
     `fake-ims listens on ${url} (admin API: ${url}/__admin). Ctrl+C stops it.`,
     "",
-    ...(app === undefined ? [] : [`# ${app.name}`]),
+    `# Paste into the terminal of your program${app === undefined ? "" : `, which is then the app "${app.name}"`}:`,
     exported("ITWIN_TOKEN_ENDPOINT", tokenEndpoint),
     exported("ITWIN_API_URL", apiBaseUrl),
     ...(app === undefined
       ? []
       : [exported("ITWIN_CLIENT_ID", app.clientId), exported("ITWIN_CLIENT_SECRET", app.clientSecret)]),
-    ...others.flatMap(({ name, clientId, clientSecret }) => ["", `# ${name}`, `# ${clientId} ${clientSecret}`]),
+    ...others.flatMap(({ name, clientId, clientSecret }) => [
+      "",
+      `# The app "${name}":`,
+      `# ${clientId} ${clientSecret}`
+    ]),
     ...(vault === undefined
       ? []
       : [
           "",
-          `# Key Vault at ${vault.url}`,
+          `# Key Vault at ${vault.url}. Clients must trust its certificate, which --ready-file writes as vault.certificate.`,
           exported("AZURE_TENANT_ID", vault.tenantId),
           exported("AZURE_CLIENT_ID", vault.clientId),
           exported("AZURE_CLIENT_SECRET", vault.clientSecret),
@@ -78,10 +82,10 @@ export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps: [app, ...others],
 
 const remove = (path: string) => Effect.ignore(Effect.tryPromise(() => rm(path, { force: true })))
 
-/** Removes the file that an earlier process may have left, so that nobody takes it for this one's. */
+/** Removes the file that an earlier process may have left, so that it is not mistaken for this one's. */
 export const clearReadyFile = remove
 
-/** Writes the file, so that who waits for it never sees a part of it, and removes it when the scope is closed. */
+/** Writes the file at once, so that a script never reads a part of it, and removes it when the scope is closed. */
 export const writeReadyFile = (path: string, facts: Facts): Effect.Effect<void, unknown, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.tryPromise({

@@ -1,4 +1,4 @@
-// Who may reach the server: where it may listen, under which URL others know it, and for which `Host` it answers.
+// Decides who may reach the server: where it listens, under which URL others know it, and for which `Host` it answers.
 import { isIPv4, isIPv6 } from "node:net"
 import * as Effect from "effect/Effect"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
@@ -20,7 +20,7 @@ export const whyNotPublicUrl = (text: string): string | undefined =>
     ? `${JSON.stringify(text)} is not a valid public URL. Give scheme, host and port without a path, for example http://fake-ims:8080.`
     : undefined
 
-/** Says why the server may not be reached there, and what to do about it; `undefined` if it may. */
+/** Returns why the server may not be reached there, and what to do about it; `undefined` if it may. */
 export const whyNotRemote = (options: {
   /** Where it listens; `undefined` is loopback. */
   readonly host: string | undefined
@@ -70,7 +70,7 @@ const inUrl = (host: string): string => (isIPv6(host) ? `[${host}]` : host)
 
 const everyAddress = new Set(["", "0.0.0.0", "::"])
 
-/** The URL of a server: the public one, or the address on which this machine reaches it. */
+/** Returns the URL of a server: the public one, or the address on which this machine reaches it. */
 export const urlOf = (options: {
   readonly secure: boolean
   readonly host: string | undefined
@@ -82,14 +82,14 @@ export const urlOf = (options: {
   return new URL(publicUrl ?? `${options.secure ? "https" : "http"}://${inUrl(address)}:${options.port}`)
 }
 
-/** The values that the header `Host` has for this host and port. Clients leave out the port of the scheme. */
+/** Returns the values that the header `Host` has for this host and port. Clients leave out the port of the scheme. */
 const valuesOf = (protocol: string, host: string, port: number): ReadonlyArray<string> => {
   const standard = protocol === "https:" ? 443 : 80
   const name = host.toLowerCase()
   return port === standard ? [name, `${name}:${port}`] : [`${name}:${port}`]
 }
 
-/** What a server is reached by. */
+/** Describes how a server is reached. */
 export interface Reach {
   readonly url: URL
   readonly secure: boolean
@@ -97,7 +97,7 @@ export interface Reach {
   readonly port: number
 }
 
-/** The values of the header `Host` that the server answers. Any other may be a name that a web page gave this machine. */
+/** Returns the values of `Host` that the server answers. Any other may be a name that a web page gave this machine. */
 export const hostsOf = ({ url, secure, host = "127.0.0.1", port }: Reach): ReadonlySet<string> => {
   const publicPort = Number(url.port || (url.protocol === "https:" ? 443 : 80))
   return new Set([

@@ -1,5 +1,5 @@
-// Finds where a text stops being JSON (RFC 8259). What `JSON.parse` says differs between versions of Node, often lacks
-// the position, and quotes the text, which may hold a secret.
+// Finds where a text stops being JSON (RFC 8259). The messages of `JSON.parse` differ between versions of Node, often lack
+// the position, and quote the text, which may contain a secret.
 
 export interface SyntaxProblem {
   /** Both from 1 on. */

@@ -19,7 +19,7 @@ import * as Terminal from "effect/Terminal"
 import { command } from "./command.ts"
 import { version } from "./version.ts"
 
-/** Stdout is for programs to read, so a wrong invocation writes to stderr only, and without the complete help. */
+/** Prints a wrong invocation on stderr only, without the complete help, because programs read stdout. */
 const presenter: CliOutput.Presenter = {
   present: (event) =>
     event._tag === "InvalidInvocation"
@@ -29,7 +29,7 @@ const presenter: CliOutput.Presenter = {
       : CliOutput.defaultPresenter.present(event)
 }
 
-/** One line for each entry; a cause has more. */
+/** Writes one line for each entry, and more for a cause. */
 const logger = Logger.withConsoleError(
   Logger.make(({ cause, date, logLevel, message }) => {
     const text = [message].flat().map(String).join(" ")
@@ -40,7 +40,7 @@ const logger = Logger.withConsoleError(
 
 const unavailable = (what: string) => Effect.die(new Error(`fake-ims has no ${what}.`))
 
-/** What `effect/cli` requires. It prompts for nothing here, and no flag of `fake-ims` is a file to it. */
+/** Provides what `effect/cli` requires. `fake-ims` does not prompt, and none of its flags is a file for `effect/cli`. */
 const services = Layer.mergeAll(
   FileSystem.layerNoop({}),
   Path.layer,
@@ -75,7 +75,7 @@ const program = Command.run(command, { version }).pipe(
   ])
 )
 
-/** 0 after a signal, which is how the command is meant to end; 2 for a wrong invocation; 1 for any other failure. */
+/** Returns 0 after a signal, the normal end of the command; 2 for a wrong invocation; 1 for any other failure. */
 const exitCodeOf = (exit: Exit.Exit<unknown, unknown>): number => {
   if (Exit.isSuccess(exit) || Cause.hasInterruptsOnly(exit.cause)) return 0
   const error = Cause.squash(exit.cause)

@@ -17,7 +17,7 @@ const createServer = (tls: ListenOptions["tls"]): Server =>
     ? process.getBuiltinModule("node:http").createServer()
     : process.getBuiltinModule("node:https").createServer(tls)
 
-/** Why a server does not start. */
+/** Says why a server does not start. */
 export const serveError = (message: string): HttpServerError.ServeError =>
   new HttpServerError.ServeError({ cause: new FakeError({ message }) })
 
@@ -73,10 +73,10 @@ interface Bound {
   readonly servers: ReadonlyArray<Server>
 }
 
-/** Codes of a machine without IPv6. */
+/** Lists the error codes of a machine without IPv6. */
 const lacksIpv6 = new Set(["EADDRNOTAVAIL", "EAFNOSUPPORT"])
 
-/** How many free ports are tried until one is free on both loopback addresses. */
+/** Limits how many free ports are tried until one is free on both loopback addresses. */
 const attempts = 20
 
 /** Listens on both loopback addresses, because programs resolve `localhost` to either. */
@@ -131,7 +131,7 @@ const makeConnections = () => {
         if (byEnds.get(ends) === socket) byEnds.delete(ends)
       })
     },
-    /** The TCP socket of a connection. */
+    /** Returns the TCP socket of a connection. */
     tcpOf: (socket: Socket): Socket => byEnds.get(endsOf(socket)) ?? socket,
     destroyAll: Effect.sync(() => {
       for (const socket of open.keys()) socket.destroy()

@@ -1,18 +1,18 @@
-// Logs each request in one line: for the command, whose user sees nothing else of the fake.
+// Logs each request in one line, for the command.
 import type { IncomingMessage, ServerResponse } from "node:http"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { Observed, type Seen } from "../engine/observed.ts"
 
-/** Whether requests are logged: those of the fake at the level Info, those to its own endpoints at Debug. */
+/** Switches the request log: requests to the fake have the level Info, those to its own endpoints Debug. */
 export const RequestLog = Context.Reference<boolean>("@effect-itwin/testing/serve/RequestLog", {
   defaultValue: () => false
 })
 
 const longest = 200
 
-/** The path alone: a query may hold what no log should. */
+/** Returns the path without the query, which may contain a secret. */
 const pathOf = ({ url = "" }: IncomingMessage): string => {
   const path = url.split("?")[0] ?? ""
   return path.length > longest ? `${path.slice(0, longest)}…` : path

@@ -1,4 +1,4 @@
-// The version of the package: written into the bundled command when it is built, read from package.json otherwise.
+// Returns the version of the package: written into the bundled command when it is built, read from package.json otherwise.
 import { readFileSync } from "node:fs"
 
 declare const FAKE_IMS_VERSION: string | undefined

@@ -1,4 +1,4 @@
-// The answers that all routes of the vault share: errors in its envelope, and success.
+// Builds the answers that all routes of the vault share: errors in its envelope, and success.
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Refusal, Response } from "../engine/handler.ts"
 import type { Writing } from "../engine/journal.ts"
@@ -14,7 +14,7 @@ export interface Problem {
   readonly explanation?: string
 }
 
-/** `{"error":{"code","message","innererror"?}}`. The outcome in the journal is the innermost code. */
+/** Answers `{"error":{"code","message","innererror"?}}`. The outcome in the journal is the innermost code. */
 export const vaultError = (entry: Writing, { status, code, message, inner, explanation }: Problem): Response => {
   entry.outcome = inner ?? code
   entry.explanation = explanation

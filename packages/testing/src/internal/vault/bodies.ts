@@ -1,4 +1,4 @@
-// Reads the JSON that clients send to the vault, and decides what of it the journal shows.
+// Reads the JSON that clients send to the vault, and decides which parts of it the journal shows.
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
@@ -19,7 +19,7 @@ const UpdateBody = Schema.fromJsonString(Schema.Struct(changeFields))
 
 const SetBody = Schema.fromJsonString(Schema.Struct({ value: Schema.String, ...changeFields }))
 
-/** What is not valid, without the text that was sent: that may be a secret. */
+/** Says what is not valid, without the text that was sent, which may be a secret. */
 export interface NotValid {
   readonly _tag: "NotValid"
   readonly why: string
@@ -64,7 +64,7 @@ export const readSet = (body: string): { readonly value: string; readonly change
     : notValid(decoded.failure)
 }
 
-/** A shorter value is not searched for: it would hide ordinary words. */
+/** Is the shortest value that is searched for. A shorter one would hide ordinary words. */
 const shortestSearched = 8
 
 /** Returns the forms in which values can stand in a URL, a header or a body, the longest first: one can contain another. */

@@ -1,4 +1,4 @@
-// The JSON in which Key Vault describes secrets: with a value (a bundle) or without one (an item of a list).
+// Builds the JSON in which Key Vault describes secrets: with a value (a bundle) or without one (an item of a list).
 import { type Deleted, newestOf, recoverableDays, type Version, type Versions } from "./secrets.ts"
 
 const attributesOf = ({ enabled, notBefore, expires, created, updated }: Version) => ({
@@ -24,17 +24,17 @@ const deletion = (url: string, name: string, { deleted, purge }: Deleted) => ({
   scheduledPurgeDate: purge
 })
 
-/** One version, without its value. */
+/** Describes one version, without its value. */
 export const versionItem = (url: string, name: string, version: Version) =>
   described(`${url}/secrets/${name}/${version.id}`, version)
 
-/** One version, with its value. */
+/** Describes one version, with its value. */
 export const bundle = (url: string, name: string, version: Version) => ({
   value: version.value,
   ...versionItem(url, name, version)
 })
 
-/** A secret in the list of all: as its newest version is. */
+/** Describes a secret in the list of all, by its newest version. */
 export const secretItem = (url: string, name: string, versions: Versions) =>
   described(`${url}/secrets/${name}`, newestOf(versions))
 

@@ -1,4 +1,4 @@
-// The controls of the fake Key Vault: what a test sets up, and what it asks afterwards.
+// Builds the controls of the fake Key Vault: what a test sets up, and what it reads afterwards.
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
@@ -24,7 +24,7 @@ const versionView = ({ contentType, created, enabled, expires, id, notBefore, ta
   tags
 })
 
-/** Runs `change`; nothing to change is a mistake of the test. */
+/** Runs `change`. If there is nothing to change, the test has a mistake. */
 const mustChange = (what: string, change: () => unknown): Effect.Effect<void> =>
   Effect.suspend(() => (change() ? Effect.void : Effect.die(new RangeError(`The fake vault has no ${what}.`))))
 

@@ -1,4 +1,4 @@
-// Entra ID: the token endpoint, and the documents that clients read before they request a token.
+// Serves Entra ID: the token endpoint, and the documents that clients read before they request a token.
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { uuid } from "../engine/entropy.ts"
 import type { Call, Host, Response, Route } from "../engine/handler.ts"
@@ -34,7 +34,7 @@ const entraError = ({ engine }: Vault, { entry }: Call, problem: EntraProblem): 
 
 const tenantOf = ({ params }: Call): string => params.tenant ?? ""
 
-/** Client credentials. Any tenant issues a token; the vault trusts only its own. */
+/** Issues a token for client credentials. Any tenant does; the vault trusts only its own tenant. */
 const token = (vault: Vault) => (call: Call) => {
   const { entry, fault } = call
   const form = new URLSearchParams(call.body)
@@ -88,7 +88,7 @@ const token = (vault: Vault) => (call: Call) => {
   })
 }
 
-/** MSAL requests it when it does not know the authority. */
+/** Serves the document that MSAL requests when it does not know the authority. */
 const instanceDiscovery = (vault: Vault) => (call: Call) => {
   const { host } = new URL(vault.authority)
   const endpoint = call.query.get("authorization_endpoint") ?? ""

@@ -1,5 +1,5 @@
-// The metadata service (IMDS), which gives the managed identity of a machine its token. Azure App Service's has the same
-// shape.
+// Serves the metadata service (IMDS), which issues tokens for the managed identity of a machine. That of Azure App Service
+// has the same shape.
 import * as Clock from "effect/Clock"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { Call, Host, Response, Route } from "../engine/handler.ts"

@@ -8,7 +8,7 @@ export interface Page {
   readonly nextLink: string | null
 }
 
-/** How many items the page has, and the key of the item after which it begins; or why the query is not valid. */
+/** Reads how many items the page has and the key after which it begins, or says why the query is not valid. */
 const readQuery = (query: URLSearchParams): { readonly size: number; readonly after: string | undefined } | string => {
   const given = query.get("maxresults") ?? String(mostResults)
   const size = /^\d{1,3}$/.test(given) ? Number(given) : 0

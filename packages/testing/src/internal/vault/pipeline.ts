@@ -1,5 +1,5 @@
-// The handlers as an `HttpClient` of the Azure SDK: a promise, an abort signal, errors with a code. The types have the
-// structure of those in `@azure/core-rest-pipeline`, so that no dependency on it is needed.
+// Serves the handlers as an `HttpClient` of the Azure SDK: a promise, an abort signal, errors with a code. The types have
+// the structure of those in `@azure/core-rest-pipeline`, so that no dependency on it is needed.
 import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -11,7 +11,7 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Stream from "effect/Stream"
 import type { Handler } from "../engine/handler.ts"
 
-/** Headers; names are case-insensitive. */
+/** Describes headers. Names are case-insensitive. */
 export interface PipelineHeaders extends Iterable<[string, string]> {
   get(name: string): string | undefined
   has(name: string): boolean
@@ -20,7 +20,7 @@ export interface PipelineHeaders extends Iterable<[string, string]> {
   toJSON(options?: { preserveCase?: boolean }): { [name: string]: string }
 }
 
-/** The part of a request that the fake reads. */
+/** Describes the part of a request that the fake reads. */
 export interface PipelineRequest {
   readonly url: string
   readonly method: string
@@ -61,7 +61,7 @@ const makeHeaders = (input: Iterable<[string, string]>): PipelineHeaders => {
   }
 }
 
-/** What the SDK's own client rejects with: the retry policy reads name and code, and `request` has the bearer token. */
+/** Is what the SDK's own client rejects with. The retry policy reads name and code; `request` has the bearer token. */
 class RestError extends Error {
   override readonly name = "RestError"
   readonly code: string

@@ -1,4 +1,4 @@
-// The routes of the vault's secrets: read, list, set, update, delete, recover and purge.
+// Serves the vault's secrets: read, list, set, update, delete, recover and purge.
 //
 // One operation of the REST API is one route, named by its shortest path: `GET /secrets/:name` reads the newest version
 // and a given one.
@@ -12,7 +12,7 @@ import { pageOf } from "./paging.ts"
 import { isSecretName, newestOf } from "./secrets.ts"
 import type { Denial, Vault } from "./vault.ts"
 
-/** What a caller must be allowed to do, as access policies and as roles name it. */
+/** Names what a caller must be allowed to do, as access policies and as roles name it. */
 interface Permission {
   readonly policy: string
   readonly action: string
@@ -43,7 +43,7 @@ const denied = (denial: Denial, { policy, action }: Permission): string => {
 const badParameter = ({ entry }: Call, message: string): Response =>
   vaultError(entry, { status: 400, code: "BadParameter", message })
 
-/** What every operation checks of a caller whose token is accepted. */
+/** Checks what every operation checks of a caller whose token is accepted. */
 const refuse = (vault: Vault, call: Call, permission: Permission): Response | undefined => {
   const { entry, params, query } = call
   if (vault.denial !== undefined) {

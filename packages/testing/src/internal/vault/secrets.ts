@@ -1,8 +1,8 @@
-// Keeps the secrets of the fake Key Vault, with their versions, and those that were deleted.
+// Keeps the secrets of the fake Key Vault with their versions, and the deleted secrets.
 import type * as Clock from "effect/Clock"
 import type { Entropy } from "../engine/entropy.ts"
 
-/** One version of a secret. Times are in seconds, as in requests and responses. */
+/** Describes one version of a secret. Times are in seconds, as in requests and responses. */
 export interface Version {
   readonly id: string
   readonly value: string
@@ -15,15 +15,15 @@ export interface Version {
   enabled: boolean
 }
 
-/** What a version can be created with. */
+/** Describes what a version can be created with. */
 export type NewVersion = Omit<Version, "id" | "created" | "updated">
 
-/** What of a version can be changed later. What is `undefined` stays as it is. */
+/** Describes what can be changed in a version later. `undefined` keeps the old value. */
 export type Changes = {
   readonly [K in "contentType" | "expires" | "notBefore" | "tags" | "enabled"]?: Version[K] | undefined
 }
 
-/** A secret that was deleted and can be recovered. */
+/** Describes a secret that was deleted and can be recovered. */
 export interface Deleted {
   readonly versions: Versions
   readonly deleted: number
@@ -34,30 +34,30 @@ export interface Deleted {
 /** Oldest first. */
 export type Versions = readonly [Version, ...ReadonlyArray<Version>]
 
-/** How many days a deleted secret can be recovered. */
+/** Is the number of days in which a deleted secret can be recovered. */
 export const recoverableDays = 90
 
-/** The names that a vault accepts. */
+/** Matches the names that a vault accepts. */
 export const isSecretName = (name: string): boolean => /^[0-9A-Za-z-]{1,127}$/.test(name)
 
 export const newestOf = (versions: Versions): Version => versions.at(-1) ?? versions[0]
 
 export interface Secrets {
-  /** The secrets in the order of their names. */
+  /** Returns the secrets in the order of their names. */
   readonly all: () => ReadonlyArray<readonly [name: string, versions: Versions]>
   readonly versions: (name: string) => Versions | undefined
-  /** The version of that id, or the newest one: never an older one because the newest is disabled. */
+  /** Returns the version with that id, or the newest one: never an older one because the newest is disabled. */
   readonly find: (name: string, id: string | undefined) => Version | undefined
   readonly add: (name: string, version: NewVersion) => Version
   readonly change: (version: Version, changes: Changes) => void
-  /** The deleted secrets that were not purged yet, in the order of their names. */
+  /** Returns the deleted secrets that were not purged yet, in the order of their names. */
   readonly allDeleted: () => ReadonlyArray<readonly [name: string, deleted: Deleted]>
   readonly deleted: (name: string) => Deleted | undefined
   /** Deletes a secret with all its versions. */
   readonly remove: (name: string) => Deleted | undefined
   readonly recover: (name: string) => Versions | undefined
   readonly purge: (name: string) => boolean
-  /** The values of all versions, those of deleted secrets included. The same array until there is another value. */
+  /** Returns the values of all versions, deleted secrets included. The array is the same until a value is added. */
   readonly values: () => ReadonlyArray<string>
   readonly clear: () => void
 }

@@ -1,4 +1,4 @@
-// The tokens of the vault: how they are issued, and which of them it accepts.
+// Issues the tokens of the vault, and decides which of them the vault accepts.
 import type { Entropy } from "../engine/entropy.ts"
 import { uuid } from "../engine/entropy.ts"
 import { type Claims, publicJwk, type SigningKey, signJwt, verifyJwt } from "../engine/jwt.ts"
@@ -15,10 +15,10 @@ export interface Tokens {
     readonly clientId: string
     /** In seconds. */
     readonly now: number
-    /** On top of, or instead of, the usual claims. */
+    /** Claims in addition to the usual ones, or instead of them. */
     readonly claims?: Claims | undefined
   }) => string
-  /** The claims of a token that the key of this fake signed, and whether the token was revoked. */
+  /** Returns the claims of a token that the key of this fake signed, and whether the token was revoked. */
   readonly read: (jwt: string) => { readonly claims: Claims; readonly revoked: boolean } | undefined
   /** Revokes all tokens that were issued or accepted so far. */
   readonly revokeAll: () => void

@@ -1,4 +1,4 @@
-// The fake Key Vault over the engine: what it knows, and the hosts that it stands for.
+// Builds the fake Key Vault over the engine: what it knows, and the hosts that it stands for.
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import { fromSeed, uuid } from "../engine/entropy.ts"
@@ -13,7 +13,7 @@ import { secretRoutes } from "./secretRoutes.ts"
 import { makeSecrets, type Secrets } from "./secrets.ts"
 import { makeTokens, type Tokens } from "./tokens.ts"
 
-/** Why the vault refuses a caller that it knows. */
+/** Names why the vault refuses a caller that it knows. */
 export type Denial = "ForbiddenByRbac" | "ForbiddenByPolicy" | "ForbiddenByFirewall"
 
 export interface Vault {
@@ -47,7 +47,7 @@ export interface VaultOptions {
   readonly journalLimit: number | undefined
 }
 
-/** The routes that give out tokens. */
+/** Names the routes that issue tokens. */
 export const tokenRoutes: ReadonlyArray<string> = [
   "POST /:tenant/oauth2/v2.0/token",
   "GET /metadata/identity/oauth2/token"
@@ -76,9 +76,9 @@ const makeRedact = (clientSecret: string, secrets: Secrets): ((text: string) => 
 
 export interface Made {
   readonly vault: Vault
-  /** For the origin of the vault itself. */
+  /** Serves the origin of the vault itself. */
   readonly handler: Handler
-  /** For each origin. Those that have the same URL are served together. */
+  /** Serves each origin. Those that have the same URL are served together. */
   readonly handlers: ReadonlyMap<string, Handler>
 }
 

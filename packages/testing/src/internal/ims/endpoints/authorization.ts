@@ -1,5 +1,5 @@
-// The authorization endpoint (RFC 6749 §3.1). Service apps have no redirect URI, so each request ends with an error that
-// is shown and not redirected (§4.1.2.1). Clients insist on its address in the metadata.
+// Serves the authorization endpoint (RFC 6749 §3.1). Service apps have no redirect URI, so each request ends with an
+// error that is shown and not redirected (§4.1.2.1). Clients require the endpoint's address in the metadata.
 import type { Route } from "../../engine/handler.ts"
 import { host, oauthError } from "../oauthError.ts"
 import type { Ims } from "../state.ts"

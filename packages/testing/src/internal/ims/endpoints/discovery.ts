@@ -1,4 +1,4 @@
-// The metadata of IMS (OpenID Connect Discovery 1.0 §4, RFC 8414). It lists what the fake serves, and nothing else.
+// Serves the metadata of IMS (OpenID Connect Discovery 1.0 §4, RFC 8414). The metadata lists only what the fake serves.
 import { json } from "../../engine/answer.ts"
 import type { Route } from "../../engine/handler.ts"
 import { host } from "../oauthError.ts"

@@ -1,4 +1,4 @@
-// Token introspection (RFC 7662).
+// Serves token introspection (RFC 7662).
 import { json } from "../../engine/answer.ts"
 import type { Route } from "../../engine/handler.ts"
 import { authenticatedForm } from "../clientAuthentication.ts"

@@ -1,4 +1,4 @@
-// The public keys of IMS (RFC 7517).
+// Serves the public keys of IMS (RFC 7517).
 import { json } from "../../engine/answer.ts"
 import type { Route } from "../../engine/handler.ts"
 import { publicJwk } from "../../engine/jwt.ts"

@@ -1,4 +1,4 @@
-// Token revocation (RFC 7009).
+// Serves token revocation (RFC 7009).
 import { json } from "../../engine/answer.ts"
 import type { Route } from "../../engine/handler.ts"
 import { authenticatedForm } from "../clientAuthentication.ts"

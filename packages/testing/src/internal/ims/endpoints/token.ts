@@ -1,4 +1,4 @@
-// The token endpoint (RFC 6749 §3.2).
+// Serves the token endpoint (RFC 6749 §3.2).
 import type { Route } from "../../engine/handler.ts"
 import { authenticatedForm } from "../clientAuthentication.ts"
 import { clientCredentials } from "../grants/clientCredentials.ts"

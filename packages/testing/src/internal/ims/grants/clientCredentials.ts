@@ -1,4 +1,4 @@
-// The client credentials grant (RFC 6749 §4.4).
+// Serves the client credentials grant (RFC 6749 §4.4).
 import { oauthError } from "../oauthError.ts"
 import { grantToken } from "../tokenResponse.ts"
 import type { Grant } from "./grant.ts"
