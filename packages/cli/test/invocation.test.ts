@@ -13,6 +13,11 @@ describe("itwin-auth", () => {
     ["with an unknown option", ["token", "--forma"], `The option "forma" does not exist. Did you mean --format?`],
     ["with the secret as option", ["token", "--client-secret", "fake-secret-a+b/c="], "Set ITWIN_CLIENT_ID and"],
     ["with the secret in an option", ["token", "--client-secret=fake-secret-a+b/c="], "Set ITWIN_CLIENT_ID and"],
+    [
+      "with the secret in the name of an option",
+      ["token", "--client-secretfake-secret-a+b"],
+      "Set ITWIN_CLIENT_ID and"
+    ],
     ["with one argument too many", ["token", "fake-secret-a+b/c="], "There is an unexpected argument."],
     ["with an unknown format", ["token", "--format", "fake-secret-a+b/c="], `Expected "raw" | "header" | "json".`],
     ["without the value of an option", ["token", "--format"], "The option --format needs a value."],
