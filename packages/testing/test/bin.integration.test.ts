@@ -289,6 +289,15 @@ describe("fake-ims", () => {
       })
     )
 
+    it.live("without the secrets and tokens that a path contains", () =>
+      Effect.gen(function* () {
+        const { facts, kill, exited } = yield* started(["--log-level", "info"])
+        yield* call(facts.url, "GET /users/eyJfake.token/fake-secret-a%2Bb")
+        kill("SIGTERM")
+        assert.include((yield* Effect.promise(() => exited)).stderr, " INFO GET /users/<redacted>/<redacted> 404 ")
+      })
+    )
+
     it.live("also of requests without a response", () =>
       Effect.gen(function* () {
         const { facts, kill, exited } = yield* started(["--log-level", "info"])
