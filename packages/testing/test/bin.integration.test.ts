@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { get } from "node:https"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -241,6 +241,20 @@ describe("fake-ims", () => {
       kill("SIGTERM")
       yield* Effect.promise(() => exited)
       assert.isFalse(existsSync(path))
+    })
+  )
+
+  it.live("leaves nothing behind when the ready file can't be written", () =>
+    Effect.promise(async () => {
+      const folder = join(directory, "folder")
+      mkdirSync(folder)
+      const { code, stderr } = await run(["--ready-file", folder])
+      assert.strictEqual(code, 1)
+      assert.include(stderr, "it is a folder")
+      assert.deepStrictEqual(
+        readdirSync(directory).filter((name) => name.startsWith("folder")),
+        ["folder"]
+      )
     })
   )
 
