@@ -2,7 +2,6 @@
 // which the end of the process waits: with a pipe that nobody writes to, for ever.
 import { constants, openSync } from "node:fs"
 import { readFile, stat } from "node:fs/promises"
-import { Socket } from "node:net"
 import * as Effect from "effect/Effect"
 
 const attempt = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, unknown> =>
@@ -11,6 +10,8 @@ const attempt = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, 
 const readAll = (fd: number): Effect.Effect<string, unknown> =>
   Effect.callback((resume) => {
     let text = ""
+    // An `import` of it would load modules that nothing here needs.
+    const { Socket } = process.getBuiltinModule("node:net")
     const socket = new Socket({ fd, readable: true, writable: false })
     socket.setEncoding("utf8")
     socket.on("data", (chunk) => {
