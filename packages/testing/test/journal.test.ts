@@ -166,7 +166,7 @@ describe("entries", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
-  it.effect.each(["x-forwarded-authorization", "x-original-cookie", "ocp-apim-subscription-key"])(
+  it.effect.each(["x-forwarded-authorization", "x-original-cookie", "ocp-apim-subscription-key", "x-identity-header"])(
     "do not show the header %s",
     (name) =>
       Effect.gen(function* () {

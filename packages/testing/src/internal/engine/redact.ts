@@ -19,8 +19,11 @@ const harmless = new Set([
   "api-version"
 ])
 
-/** Proxies keep a copy under another name, for example `x-forwarded-authorization`. */
-const hiddenHeaders = /authorization|cookie|secret|token|api-?key|subscription-key|password/
+/**
+ * Proxies keep a copy under another name, for example `x-forwarded-authorization`. `x-identity-header` is what Azure App
+ * Service has instead of a secret.
+ */
+const hiddenHeaders = /authorization|cookie|secret|token|api-?key|subscription-key|password|^x-identity-header$/
 
 /** Their values differ in each run, so that two journals could not be compared. */
 const traceHeaders = /^(?:traceparent|tracestate|b3|x-b3-.*)$/
