@@ -100,6 +100,40 @@ const withProxy = <A, E>(use: (url: string, seen: ReadonlyArray<string>) => Effe
   )
 
 describe("the process itwin-auth", () => {
+  describe.skipIf(process.platform === "win32")("with a pipe as the file of the secret", () => {
+    const pipe = join(folder, "pipe")
+    const ofPipe = ({ ITWIN_CLIENT_SECRET: _, ...env }: Record<string, string>) => ({
+      ...env,
+      ITWIN_CLIENT_SECRET_FILE: pipe
+    })
+    beforeAll(() => void execFileSync("mkfifo", ["-m", "600", pipe]))
+
+    it.live("ends with the time limit when nobody writes to the pipe", () =>
+      withApp((env) =>
+        Effect.gen(function* () {
+          const { code, stderr, stdout } = yield* start(source, ["token", "--timeout", "1"], ofPipe(env))
+          assert.include(stderr, "did not return within")
+          assert.deepStrictEqual([code, stdout], [1, ""])
+        })
+      )
+    )
+
+    it.live("waits for the process that writes the secret", () =>
+      withApp((env) =>
+        Effect.gen(function* () {
+          const writing = () =>
+            void spawn("sh", ["-c", `printf %s "$SECRET" > "${pipe}"`], {
+              env: { ...inherited, SECRET: env.ITWIN_CLIENT_SECRET }
+            })
+          const { code, stderr, stdout } = yield* start(source, ["token"], ofPipe(env), writing)
+          assert.strictEqual(stderr, "")
+          assert.match(stdout, /^eyJ/)
+          assert.strictEqual(code, 0)
+        })
+      )
+    )
+  })
+
   it.live.each([
     ["published", () => bundle],
     ["in the repository", () => source]

@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Fault } from "@effect-itwin/testing"
 import { Effect } from "effect"
 import packageJson from "../package.json" with { type: "json" }
 import { itwinAuth, withApp } from "./harness.ts"
@@ -13,6 +14,11 @@ describe("itwin-auth", () => {
     ["with an unknown option", ["token", "--forma"], `The option "forma" does not exist. Did you mean --format?`],
     ["with the secret as option", ["token", "--client-secret", "fake-secret-a+b/c="], "Set ITWIN_CLIENT_ID and"],
     ["with the secret in an option", ["token", "--client-secret=fake-secret-a+b/c="], "Set ITWIN_CLIENT_ID and"],
+    [
+      "with the secret in the name of an option",
+      ["token", "--client-secretfake-secret-a+b"],
+      "Set ITWIN_CLIENT_ID and"
+    ],
     ["with one argument too many", ["token", "fake-secret-a+b/c="], "There is an unexpected argument."],
     ["with an unknown format", ["token", "--format", "fake-secret-a+b/c="], `Expected "raw" | "header" | "json".`],
     ["without the value of an option", ["token", "--format"], "The option --format needs a value."],
@@ -76,6 +82,18 @@ describe("itwin-auth", () => {
 })
 
 describe("itwin-auth whoami", () => {
+  it.effect.each(["whoami", "doctor"])("replaces control characters in the name of the app with %s", (command) =>
+    withApp((app, fake) =>
+      Effect.gen(function* () {
+        const user = { id: "1", givenName: "Mine\u001b]0;x\u0007\r\u009b2J\u202e" }
+        yield* fake.script("GET /users/me", Fault.always(Fault.respond({ status: 200, body: { user } })))
+        const { code, stdout } = yield* itwinAuth(app, [command])
+        assert.include(stdout, "Mine\uFFFD]0;x\uFFFD\uFFFD\uFFFD2J\uFFFD")
+        assert.strictEqual(code, 0)
+      })
+    )
+  )
+
   it.effect("prints the app", () =>
     withApp((app) =>
       Effect.gen(function* () {

@@ -2,7 +2,7 @@
 // store fails.
 
 import { assert, describe, it } from "@effect/vitest"
-import { SecretProviderError, TokenStore } from "@effect-itwin/core"
+import { RetryPolicy, SecretProviderError, TokenStore } from "@effect-itwin/core"
 import { Duration, Effect, Exit, Fiber, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { passInSteps } from "./cacheSupport.ts"
@@ -478,6 +478,25 @@ describe("a store that fails", () => {
       )
     }
   }
+
+  it.effect("is left alone when it does not answer within the short time limit of the token request", () =>
+    Effect.gen(function* () {
+      const world = makeWorld()
+      let steps = 0
+      const store = withFaults(yield* TokenStore.makeMemory, () =>
+        Effect.suspend(() => {
+          steps++
+          return Effect.never
+        })
+      )
+      const policy = RetryPolicy.layer(RetryPolicy.make({ totalTimeout: "2 seconds" }))
+      const cache = yield* Effect.provide(replica(world, store), policy)
+      yield* succeeds(1, cache.get())
+      for (let i = 0; i < 3; i++) yield* succeeds(0.1, cache.refresh())
+      assert.strictEqual(steps, 1)
+      assert.strictEqual(warnings(world).length, 1)
+    })
+  )
 
   it.effect("is used again, and says so, when it works again", () =>
     Effect.gen(function* () {

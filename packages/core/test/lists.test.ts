@@ -72,6 +72,17 @@ describe.each([
     }).pipe(Effect.provide(layer))
   })
 
+  it.effect("fails when the API returns the same page for each $skip, and always names a next one", () => {
+    const page = () => json({ [key]: [{ id: "id-1" }, { id: "id-2" }], _links: { next: { href: "x" } } })
+    const script = answering(page(), page(), page())
+    return Effect.gen(function* () {
+      const error = yield* Effect.flip(collect({ pageSize: 2 }))
+      assert.strictEqual(error._tag, "ITwinApiError")
+      assert.include(error.message, "the same page was returned twice")
+      assert.strictEqual(script.requests.length, 3)
+    }).pipe(Effect.provide(over(script)))
+  })
+
   it.effect.each([100, 1, 0])("makes one request when there are %d items", (total) => {
     const { layer, queries } = serving(key, total)
     return Effect.gen(function* () {

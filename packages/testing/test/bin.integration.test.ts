@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { get } from "node:https"
 import { createServer } from "node:net"
 import { tmpdir } from "node:os"
@@ -245,6 +245,20 @@ describe("fake-ims", () => {
     })
   )
 
+  it.live("leaves nothing behind when the ready file can't be written", () =>
+    Effect.promise(async () => {
+      const folder = join(directory, "folder")
+      mkdirSync(folder)
+      const { code, stderr } = await run(["--ready-file", folder])
+      assert.strictEqual(code, 1)
+      assert.include(stderr, "it is a folder")
+      assert.deepStrictEqual(
+        readdirSync(directory).filter((name) => name.startsWith("folder")),
+        ["folder"]
+      )
+    })
+  )
+
   it.live("removes the ready file of an earlier process also when it does not start", () =>
     Effect.promise(async () => {
       const path = fileOf("stale.json", "left by an earlier process")
@@ -287,6 +301,15 @@ describe("fake-ims", () => {
     ] as const)("with --log-level %s", ([level, lines]) =>
       Effect.gen(function* () {
         assert.deepStrictEqual(yield* play(level), [...lines])
+      })
+    )
+
+    it.live("without the secrets and tokens that a path contains", () =>
+      Effect.gen(function* () {
+        const { facts, kill, exited } = yield* started(["--log-level", "info"])
+        yield* call(facts.url, "GET /users/eyJfake.token/fake-secret-a%2Bb")
+        kill("SIGTERM")
+        assert.include((yield* Effect.promise(() => exited)).stderr, " INFO GET /users/<redacted>/<redacted> 404 ")
       })
     )
 

@@ -165,6 +165,17 @@ describe("entries", () => {
       assert.lengthOf(Journal.filter(yield* ims.journal, { route: "POST /things/:id", since: 1 }), 1)
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
+
+  it.effect.each(["x-forwarded-authorization", "x-original-cookie", "ocp-apim-subscription-key", "x-identity-header"])(
+    "do not show the header %s",
+    (name) =>
+      Effect.gen(function* () {
+        const ims = yield* fake
+        const basic = "Basic c2VydmljZS14OmZha2Utc2VjcmV0LXgrLz0="
+        yield* HttpClient.get("https://api.bentley.com/users/me", { headers: { [name]: basic } })
+        assert.deepInclude((yield* ims.journal)[0]?.headers, { [name]: "<redacted>" })
+      }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
 })
 
 const client = (app: FakeIms.App) => ({ client_id: app.credentials.clientId, client_secret: secretOf(app) })

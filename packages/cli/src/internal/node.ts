@@ -1,6 +1,5 @@
 // The services of Node that the command needs. `@effect/platform-node` has them all, but loading terminals, child
 // processes and watchers takes longer than requesting a token.
-import { readFile } from "node:fs/promises"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
@@ -11,6 +10,7 @@ import * as Sink from "effect/Sink"
 import * as Stdio from "effect/Stdio"
 import * as Stream from "effect/Stream"
 import { agents } from "./proxy.ts"
+import { readText } from "./readFile.ts"
 
 const failedWrite = (method: "stdout" | "stderr") =>
   Effect.fail(PlatformError.systemError({ module: "Stdio", method, _tag: "WriteZero" }))
@@ -44,11 +44,9 @@ const tagOf = (error: unknown): PlatformError.SystemErrorTag => {
 /** Reads text, for `ITWIN_CLIENT_SECRET_FILE`. Nothing else is needed. */
 const fileSystem = FileSystem.makeNoop({
   readFileString: (path) =>
-    Effect.tryPromise({
-      try: (signal) => readFile(path, { encoding: "utf8", signal }),
-      catch: (error) =>
-        PlatformError.systemError({ module: "FileSystem", method: "readFileString", _tag: tagOf(error) })
-    })
+    Effect.mapError(readText(path), (error) =>
+      PlatformError.systemError({ module: "FileSystem", method: "readFileString", _tag: tagOf(error) })
+    )
 })
 
 // Not `fetch`: loading Node's fetch takes as long as loading this command.

@@ -24,3 +24,6 @@ export const say = (line: string): Effect.Effect<void, never, Stdio.Stdio> =>
 
 /** Draws on the terminal at stderr. */
 export const draw = (text: string): Effect.Effect<void, never, Stdio.Stdio> => Effect.ignore(write(text, "stderr"))
+
+/** Replaces characters that a terminal acts on, in text that others wrote: the names of apps and roles. */
+export const visible = (text: string): string => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, "\uFFFD")

@@ -22,11 +22,17 @@ const expected = (text: string): string => {
 
 const isCredential = (option: string): boolean => /secret|password|client-?id/i.test(option)
 
+/** Shows the name of the option. Without a space before it, the secret is a part of the name. */
+const named = (option: string): string => {
+  const [name] = /^--[a-z-]{1,20}(?==|$)/.exec(option) ?? []
+  return name === undefined ? "" : ` ${name}`
+}
+
 const messageOf = (error: CliError.NonShowHelpErrors): string => {
   switch (error._tag) {
     case "UnrecognizedOption":
       return isCredential(error.option)
-        ? `The option ${error.option.split("=")[0]} does not exist, because other users of a machine can see arguments. Set ITWIN_CLIENT_ID and ITWIN_CLIENT_SECRET.`
+        ? `The option${named(error.option)} does not exist, because other users of a machine can see arguments. Set ITWIN_CLIENT_ID and ITWIN_CLIENT_SECRET.`
         : `The option${quoted(error.option.replace(/^-+/, ""))} does not exist.${suggested(error.suggestions)}`
     case "UnknownSubcommand":
       return `The command${quoted(error.subcommand)} does not exist.${suggested(error.suggestions)}`

@@ -3,7 +3,7 @@ import { TokenCache } from "@effect-itwin/core/TokenCache"
 import * as Users from "@effect-itwin/core/Users"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { print } from "./output.ts"
+import { print, visible } from "./output.ts"
 import { useProxy } from "./proxy.ts"
 import { appLayer, environmentOf, providerLayer, type Shared, scope, scopesOf } from "./settings.ts"
 import { waiting } from "./spinner.ts"
@@ -39,6 +39,6 @@ export const run = Effect.fnUntraced(function* (shared: Shared, options: { reado
     ["environment", environment.name]
   ]
   for (const [label = "", value] of rows) {
-    if (value) yield* print(`${label.padEnd(13)}${value}`)
+    if (value) yield* print(`${label.padEnd(13)}${visible(value)}`)
   }
 })

@@ -2,7 +2,7 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Stdio from "effect/Stdio"
-import { type OutputClosed, print, say } from "../output.ts"
+import { type OutputClosed, print, say, visible } from "../output.ts"
 import { describe, Ended, type ExitCode, exitCodeOf, type Failure } from "../report.ts"
 import { canColor, waiting } from "../spinner.ts"
 
@@ -54,8 +54,9 @@ export const makeWalk = Effect.fnUntraced(function* (isJson: boolean) {
 
   const add = (line: Line, code: ExitCode): Effect.Effect<void, OutputClosed | Ended, Stdio.Stdio> =>
     Effect.gen(function* () {
-      lines.push(line)
-      if (!isJson) yield* show(line)
+      const shown = { ...line, message: visible(line.message) }
+      lines.push(shown)
+      if (!isJson) yield* show(shown)
       if (line.isProblem === true) return yield* new Ended({ code })
     })
 

@@ -4,6 +4,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
+import { ITwinApiError, Unexpected } from "../../ITwinApiError.ts"
 import { checkCount } from "../checkOption.ts"
 
 /** The page size that is documented for all lists. */
@@ -22,24 +23,36 @@ interface Page<A> {
   readonly links: typeof Links.Type | undefined
 }
 
+const repeated = ({ method, url }: HttpClientRequest.HttpClientRequest): ITwinApiError =>
+  new ITwinApiError({
+    reason: new Unexpected({ detail: "the same page was returned twice, so $skip has no effect" }),
+    method,
+    url,
+    status: 200
+  })
+
 /**
  * Requests a page when the consumer needs its items. Ends when the response names no next page, or when a page is empty,
- * so that a server that always names one can't cause an endless loop.
+ * and fails when a page comes twice. So a server that always names a next page can't cause an endless loop.
  */
-export const pages = <A, E, R>(
+export const pages = <A extends { readonly id: string }, E, R>(
   name: string,
   pageSize: number = defaultPageSize,
   request: HttpClientRequest.HttpClientRequest,
   read: (request: HttpClientRequest.HttpClientRequest) => Effect.Effect<Page<A>, E, R>
-): Stream.Stream<A, E, R> =>
+): Stream.Stream<A, E | ITwinApiError, R> =>
   Stream.suspend(() => {
     checkCount(`${name}: pageSize`, pageSize)
-    return Stream.paginate(0, (skip) =>
+    const start: { readonly skip: number; readonly before: string } = { skip: 0, before: "" }
+    return Stream.paginate(start, ({ before, skip }) =>
       read(HttpClientRequest.setUrlParams(request, { $skip: skip, $top: pageSize })).pipe(
-        Effect.map(({ items, links }) => {
+        Effect.flatMap(({ items, links }) => {
           const found = items ?? []
+          const ids = JSON.stringify(found.map(({ id }) => id))
+          if (ids === before) return Effect.fail(repeated(request))
           const hasNext = found.length > 0 && links?.next !== undefined && links.next !== null
-          return [found, hasNext ? Option.some(skip + found.length) : Option.none<number>()] as const
+          const next = hasNext ? Option.some({ skip: skip + found.length, before: ids }) : Option.none<typeof start>()
+          return Effect.succeed([found, next] as const)
         })
       )
     )

@@ -14,6 +14,9 @@ const leftAloneFor = 5_000
 /** A store in which only some steps fail works again from time to time. That is one outage, with one warning. */
 const calmAfter = 30_000
 
+/** A step that had less of the store's time limit says nothing about the store: its caller had little time left. */
+const tellingPart = 0.25
+
 interface Guard {
   /** Returns none if the step failed, did not end within `limit` milliseconds, or if the store is left alone. */
   readonly run: <A>(
@@ -70,8 +73,7 @@ export const makeGuard = ({ name, timeout }: Pick<Service, "name" | "timeout">):
             onSuccess: (value) => Effect.as(Effect.ignoreCause(succeeded(now())), Option.some(value)),
             onFailure: (cause) => {
               const error = errorIn(cause)
-              // The caller had little time left, which says nothing about the store.
-              const isShort = error.kind === "timeout" && millis < full
+              const isShort = error.kind === "timeout" && millis < full * tellingPart
               return Effect.as(isShort ? Effect.void : Effect.ignoreCause(failed(error, now())), Option.none())
             }
           })

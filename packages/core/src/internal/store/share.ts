@@ -9,14 +9,14 @@ import * as Option from "effect/Option"
 import type { AccessToken } from "../../AccessToken.ts"
 import type { Scopes } from "../../Scopes.ts"
 import type { TokenError } from "../../TokenError.ts"
-import type { Claim, Level, Service, TokenStoreError } from "../../TokenStore.ts"
+import { type Claim, type Level, type Service, TokenStoreError } from "../../TokenStore.ts"
 import { type Instant, monotonicMillis } from "../life/phase.ts"
 import type { Acquired, Attempt, Paused } from "../life/tokenLife.ts"
 import { isSame } from "../life/tokens.ts"
 import { makeGuard } from "./guard.ts"
 import type { Ask, Cache, Sharing } from "./reference.ts"
 import type { Seal, SealedRow, Subject } from "./seal.ts"
-import { failureFor, levelOf, pausedOfText, textOfToken, tokenOfText } from "./values.ts"
+import { failureFor, isClaimed, levelOf, pausedOfText, textOfToken, tokenOfText } from "./values.ts"
 
 const lease = 3_000
 const longestWait = 5_000
@@ -46,6 +46,12 @@ const whole = (millis: number): number => Math.max(0, Math.floor(millis))
 
 export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Sharing) => {
   const guard = makeGuard(service)
+  const invalidClaim = () =>
+    new TokenStoreError({
+      store: service.name,
+      kind: "unavailable",
+      detail: "its `claim` returned neither a token, a setback, nor a lease."
+    })
 
   return ({ clock, endpoint, replayFailures }) => {
     const monotonic = () => monotonicMillis(clock)
@@ -157,7 +163,10 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
       for (;;) {
         const askedAt = now()
         const step = Effect.flatMap(opened, (row) =>
-          Effect.map(service.claim(row.name, claim), (got) => ({ row, got }))
+          service.claim(row.name, claim).pipe(
+            Effect.filterOrFail(isClaimed, invalidClaim),
+            Effect.map((got) => ({ row, got }))
+          )
         )
         const claimed = Option.getOrUndefined(yield* guard.run(monotonic, limitOf(attempt), step))
         if (claimed === undefined) return yield* alone
@@ -180,18 +189,22 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
           }
           case "Held": {
             const paused = yield* pausedBy(row, got.value, got.left)
-            if (paused === undefined) yield* unusable
+            // The level is not sealed. Somebody who raises it would make a failure of one path to IMS hold all replicas.
+            const level = paused && levelOf(paused.error)
+            if (paused === undefined || level === undefined || level < claim.level) yield* unusable
             // The sealed end of a setback can come a moment before the store's.
-            if (paused === undefined || paused.left <= 0) return yield* lead(alone, row, claim.owner, attempt)
-            attempt.pause(paused)
-            // Fails, or waits for the end of a short wait that IMS asked for.
-            yield* attempt.mayContinue
-            break
+            else if (paused.left > 0) {
+              attempt.pause(paused)
+              // Fails, or waits for the end of a short wait that IMS asked for.
+              yield* attempt.mayContinue
+              break
+            }
+            return yield* lead(alone, row, claim.owner, attempt)
           }
           case "Busy": {
             const wait = ownLimit - monotonic()
             if (wait <= 0 || claim.forget === "any") return yield* lead(alone, row, claim.owner, attempt)
-            yield* Effect.sleep(Duration.millis(Math.ceil(Math.min(poll, wait, Math.max(1, got.left)))))
+            yield* Effect.sleep(Duration.millis(Math.ceil(Math.min(poll, wait, Math.max(firstPoll, got.left)))))
             poll = Math.min(longestPoll, poll * 2)
             break
           }

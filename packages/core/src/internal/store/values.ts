@@ -12,6 +12,24 @@ import type { Instant } from "../life/phase.ts"
 import type { Acquired, Paused } from "../life/tokenLife.ts"
 import type { Subject } from "./seal.ts"
 
+/** Tells whether a store returned what a claim can get. Its code is foreign, and others may write to its rows. */
+export const isClaimed: (value: unknown) => value is Claimed = Schema.is(
+  Schema.Union([
+    Schema.TaggedStruct("Token", {
+      value: Schema.String,
+      version: Schema.String,
+      age: Schema.Finite,
+      left: Schema.Finite
+    }),
+    Schema.TaggedStruct("Held", { value: Schema.String, left: Schema.Finite }),
+    Schema.TaggedStruct("Busy", { left: Schema.Finite }),
+    Schema.TaggedStruct("Lease", { previous: Schema.optional(Schema.String) })
+  ])
+)
+
+/** No token lives longer, in milliseconds. An older one has a wrong age, which would not fit into a date. */
+const longestLife = 24 * 60 * 60_000
+
 const TokenText = Schema.fromJsonString(
   Schema.Struct({ value: Schema.NonEmptyString, scopes: Scopes, expiresAt: Schema.Finite })
 )
@@ -23,7 +41,7 @@ export const textOfToken = ({ expiresAt, scopes, value }: AccessToken): string =
 
 /**
  * Returns the token with its times on the clocks of this process, counted from `askedAt`: just before the store was
- * asked. Returns undefined if it has too little time left.
+ * asked. Returns undefined if it has too little time left, or is older than a token can be.
  *
  * The store's times are not sealed. So the expiry that is sealed limits them: an expired token that somebody stores
  * again stays expired.
@@ -39,7 +57,7 @@ export const tokenOfText = (
   if (decoded === undefined) return undefined
   const age = Math.max(0, claimed.age)
   const left = Math.min(claimed.left, decoded.expiresAt - askedAt.wall)
-  if (!(left >= minLeft && Number.isFinite(age + left))) return undefined
+  if (!(left >= minLeft && age <= longestLife)) return undefined
   return {
     token: new AccessToken({
       value: Redacted.make(decoded.value),

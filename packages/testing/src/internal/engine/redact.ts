@@ -19,7 +19,11 @@ const harmless = new Set([
   "api-version"
 ])
 
-const hiddenHeaders = /^(?:authorization|proxy-authorization|cookie|set-cookie)$|secret|token|api-?key|password/
+/**
+ * Proxies keep a copy under another name, for example `x-forwarded-authorization`. `x-identity-header` is what Azure App
+ * Service has instead of a secret.
+ */
+const hiddenHeaders = /authorization|cookie|secret|token|api-?key|subscription-key|password|^x-identity-header$/
 
 /** Matches headers whose values differ in each run, so that two journals could not be compared. */
 const traceHeaders = /^(?:traceparent|tracestate|b3|x-b3-.*)$/

@@ -85,15 +85,23 @@ const remove = (path: string) => Effect.ignore(Effect.tryPromise(() => rm(path, 
 /** Removes the file that an earlier process may have left, so that it is not mistaken for this one's. */
 export const clearReadyFile = remove
 
-/** Writes the file at once, so that a script never reads a part of it, and removes it when the scope is closed. */
-export const writeReadyFile = (path: string, facts: Facts): Effect.Effect<void, unknown, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.tryPromise({
-      try: () => {
-        const unfinished = `${path}.${process.pid}`
-        return writeFile(unfinished, `${JSON.stringify(facts)}\n`).then(() => rename(unfinished, path))
-      },
-      catch: (cause) => cause
-    }),
+const attempt = (run: () => Promise<void>): Effect.Effect<void, unknown> =>
+  Effect.tryPromise({ try: run, catch: (cause) => cause })
+
+/** Writes the file, so that a script never reads a part of it, and removes it when the scope is closed. */
+export const writeReadyFile = (path: string, facts: Facts): Effect.Effect<void, unknown, Scope.Scope> => {
+  const unfinished = `${path}.${process.pid}`
+  // In a folder that all users share, another one may have put a link there in advance. `wx` does not follow it.
+  const write = attempt(() => writeFile(unfinished, `${JSON.stringify(facts)}\n`, { flag: "wx" }))
+  const publish = Effect.andThen(
+    write,
+    attempt(() => rename(unfinished, path))
+  )
+  return Effect.acquireRelease(
+    Effect.andThen(
+      remove(unfinished),
+      Effect.tapError(publish, () => remove(unfinished))
+    ),
     () => remove(path)
   )
+}

@@ -13,10 +13,9 @@ export const RequestLog = Context.Reference<boolean>("@effect-itwin/testing/serv
 const longest = 200
 
 /** Returns the path without the query, which may contain a secret. */
-const pathOf = ({ url = "" }: IncomingMessage): string => {
-  const path = url.split("?")[0] ?? ""
-  return path.length > longest ? `${path.slice(0, longest)}…` : path
-}
+const pathOf = ({ url = "" }: IncomingMessage): string => url.split("?")[0] ?? ""
+
+const cut = (path: string): string => (path.length > longest ? `${path.slice(0, longest)}…` : path)
 
 const isOwn = (path: string): boolean => path === "/health" || /^\/__admin(?:\/|$)/.test(path)
 
@@ -29,12 +28,12 @@ export const logged =
       const started = Clock.Clock.defaultValue().currentTimeMillisUnsafe()
       const observed: { entry: Seen | undefined } = { entry: undefined }
       const line = Effect.suspend(() => {
-        const path = pathOf(request)
         const took = Clock.Clock.defaultValue().currentTimeMillisUnsafe() - started
-        const { clientId, fault, outcome } = observed.entry ?? {}
+        // The journal's path is without secrets.
+        const { clientId, fault, outcome, path = pathOf(request) } = observed.entry ?? {}
         const what = outcome === "fault" ? `fault: ${fault}` : outcome
         const status = response.headersSent ? response.statusCode : "-"
-        const parts = [request.method, path, status, what ?? "-", clientId ?? "-", `${took} ms`]
+        const parts = [request.method, cut(path), status, what ?? "-", clientId ?? "-", `${took} ms`]
         const write = isOwn(path) ? Effect.logDebug : Effect.logInfo
         return write(parts.join(" "))
       })
