@@ -12,6 +12,7 @@ const cache = "TokenCache.ts"
 const cacheTest = "TokenStore.cache"
 const sealTest = "TokenStore.seal"
 const stepsTest = "TokenStore"
+const liesTest = "TokenStore.lies"
 
 const mutation = (
   breaks: string,
@@ -115,6 +116,16 @@ export const storeRows: ReadonlyArray<Row> = [
     "published",
     cacheTest
   ),
+  mutation("believes what a claim returns", share, "isClaimed, invalidClaim", "() => true, invalidClaim", liesTest),
+  mutation(
+    "believes the level of a setback",
+    share,
+    "<= 0 || level === undefined || level < claim.level",
+    "<= 0",
+    liesTest
+  ),
+  mutation("asks a store all the time", share, "Math.max(firstPoll, got.left)", "Math.max(1, got.left)", liesTest),
+  mutation("accepts each age of a token", values, "&& age <= longestLife", "", liesTest),
   mutation(
     "waits for a store that can't be interrupted",
     guard,
@@ -136,6 +147,7 @@ export const storeRows: ReadonlyArray<Row> = [
     "const millis = full",
     cacheTest
   ),
+  mutation("never leaves a store alone that has little time", guard, "full * tellingPart", "full", cacheTest),
   mutation("asks a failing store each time", guard, "const leftAloneFor = 5_000", "const leftAloneFor = 0", cacheTest),
   mutation("leaves a store alone for ever", guard, "const leftAloneFor = 5_000", "const leftAloneFor = 1e9", cacheTest),
   mutation("warns of each failure of the store", guard, "const isNews = !isFailing", "const isNews = true", cacheTest),
