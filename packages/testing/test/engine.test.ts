@@ -268,6 +268,25 @@ describe("script", () => {
     })
   )
 
+  it.effect("leaves an answer that is not a JSON object as it is when fields are to be changed", () =>
+    Effect.gen(function* () {
+      const engine = yield* make()
+      const bodies = ["not JSON", "[1]", "7"]
+      const contentType = "application/json"
+      engine.add({
+        host,
+        method: "GET",
+        paths: ["/bodies/:n"],
+        serve: ({ params }) => HttpServerResponse.text(bodies[Number(params.n)] ?? "", { contentType })
+      })
+      engine.script("GET /bodies/:n").add([Fault.always(Fault.fields({ a: 1 }))])
+      for (const [n, expected] of bodies.entries()) {
+        const { body } = yield* send(engine, "GET", `/bodies/${n}`)
+        assert.strictEqual(body._tag === "Uint8Array" ? new TextDecoder().decode(body.body) : "", expected)
+      }
+    })
+  )
+
   it.effect("sends a body one byte at a time", () =>
     Effect.gen(function* () {
       const engine = yield* make()

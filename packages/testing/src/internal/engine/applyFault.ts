@@ -3,6 +3,8 @@ import type * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import type { Fault } from "../../Fault.ts"
 import { ConnectionBroken } from "./broken.ts"
@@ -60,10 +62,12 @@ export interface FieldChanges {
 export const changed = (json: object, { set, omit = [] }: FieldChanges): object =>
   Object.fromEntries(Object.entries({ ...json, ...set }).filter(([name]) => !omit.includes(name)))
 
+const decodeJson = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Unknown))
+
 /** Changes fields of a JSON object; any other answer stays as it is. */
 const changeFields = (response: Response, changes: FieldChanges): Response => {
   if (!/json/.test(response.headers["content-type"] ?? "")) return response
-  const json: unknown = JSON.parse(new TextDecoder().decode(bytesOf(response)))
+  const json = Option.getOrUndefined(decodeJson(new TextDecoder().decode(bytesOf(response))))
   return typeof json === "object" && json !== null && !Array.isArray(json)
     ? withBody(response, new TextEncoder().encode(JSON.stringify(changed(json, changes))), "application/json")
     : response
