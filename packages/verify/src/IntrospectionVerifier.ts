@@ -153,11 +153,22 @@ export const layer = (
         return Effect.succeed(read.success)
       }
 
+      // A defect of the provider may contain the secret, so nothing of it is shown.
+      const credentials = Effect.timeoutOrElse(provider.credentials, {
+        duration: timeLimit,
+        orElse: () => Effect.fail(unavailable("was not asked, because the SecretProvider did not answer within 5 s"))
+      }).pipe(
+        Effect.catchTag("SecretProviderError", ({ message }) =>
+          Effect.fail(unavailable(`was not asked, because the credentials could not be read: ${message}`))
+        ),
+        Effect.catchDefect(() =>
+          Effect.fail(unavailable("was not asked, because the SecretProvider failed with a bug"))
+        )
+      )
+
       const introspect = Effect.fnUntraced(
         function* (value: Redacted.Redacted, digest: string) {
-          const { clientId, clientSecret } = yield* Effect.mapError(provider.credentials, (error) =>
-            unavailable(`was not asked, because the credentials could not be read. ${error.message}`)
-          )
+          const { clientId, clientSecret } = yield* credentials
           const request = HttpClientRequest.post(endpoint, { acceptJson: true }).pipe(
             HttpClientRequest.bodyUrlParams({
               client_id: clientId,
