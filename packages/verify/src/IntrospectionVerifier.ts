@@ -166,25 +166,37 @@ export const layer = (
         )
       )
 
-      const introspect = Effect.fnUntraced(
-        function* (value: Redacted.Redacted, digest: string) {
-          const { clientId, clientSecret } = yield* credentials
-          const request = HttpClientRequest.post(endpoint, { acceptJson: true }).pipe(
-            HttpClientRequest.bodyUrlParams({
-              client_id: clientId,
-              client_secret: clientSecret,
-              token: Redacted.value(value),
-              token_type_hint: "access_token"
-            })
+      const ask = Effect.fnUntraced(function* (value: Redacted.Redacted, digest: string) {
+        const { clientId, clientSecret } = yield* credentials
+        const request = HttpClientRequest.post(endpoint, { acceptJson: true }).pipe(
+          HttpClientRequest.bodyUrlParams({
+            client_id: clientId,
+            client_secret: clientSecret,
+            token: Redacted.value(value),
+            token_type_hint: "access_token"
+          })
+        )
+        const response = yield* Effect.mapError(send(request, timeLimit), ({ detail }) => unavailable(detail))
+        return yield* accept(response, value, digest)
+      })
+
+      /** The span ends without the token, because that contains claims. */
+      const introspect = (value: Redacted.Redacted, digest: string) =>
+        Effect.suspend(() => {
+          let verified: Effect.Effect<VerifiedToken, VerificationError> = fail(new Inactive({}))
+          return ask(value, digest).pipe(
+            Effect.flatMap((token) =>
+              Effect.sync(() => {
+                verified = Effect.succeed(token)
+              })
+            ),
+            Effect.withSpan("IntrospectionVerifier.introspect", {
+              root: true,
+              attributes: { "http.request.method": "POST", "url.full": endpoint }
+            }),
+            Effect.flatMap(() => verified)
           )
-          const response = yield* Effect.mapError(send(request, timeLimit), ({ detail }) => unavailable(detail))
-          return yield* accept(response, value, digest)
-        },
-        Effect.withSpan("IntrospectionVerifier.introspect", {
-          root: true,
-          attributes: { "http.request.method": "POST", "url.full": endpoint }
         })
-      )
 
       return {
         verify: (value) => {
