@@ -182,7 +182,6 @@ export const layer = (options: Options): Layer.Layer<AccessTokenVerifier, Config
         algorithms: [...accepted],
         issuer: rules.issuer,
         audience: [...rules.audiences],
-        requiredClaims: ["exp"],
         clockTolerance: rules.clockTolerance
       }
 

@@ -288,7 +288,7 @@ export class VerificationError extends Schema.Error<VerificationError>("@effect-
   }
 
   override get message(): string {
-    return `${this.reason.message} See docs/receive-tokens.md#${this.reason._tag.toLowerCase()}`
+    return `${this.reason.message} See docs/errors.md#verification-${this.reason._tag.toLowerCase()}`
   }
 }
 

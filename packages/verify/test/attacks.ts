@@ -411,7 +411,7 @@ export const attacks: ReadonlyArray<Attack> = [
       keys: [
         {
           ...weak.jwk,
-          n: Buffer.concat([Buffer.alloc(128), Buffer.from(String(weak.jwk.n), "base64url")]).toString("base64url")
+          n: Buffer.concat([Buffer.alloc(160), Buffer.from(String(weak.jwk.n), "base64url")]).toString("base64url")
         }
       ]
     })

@@ -262,6 +262,22 @@ describe("the keys of IMS", () => {
   })
 })
 
+describe("a token that is rejected by its form", () => {
+  it.effect.each<readonly [name: string, token: string]>([
+    ["it is not a JWT", "fake-token"],
+    ["its algorithm is not accepted", token(first, {}, { alg: "RS512" })],
+    ["its algorithm has a shared secret", token(first, {}, { alg: "HS256" })],
+    ["it has a critical extension", token(first, {}, { crit: ["exp"] })],
+    ["it does not name a key", token(first, {}, { kid: undefined })]
+  ])("causes no request to IMS when %s", ([_name, text]) => {
+    const server = ims(json(keySet(first)))
+    return Effect.gen(function* () {
+      assert.notStrictEqual(yield* outcome(text), "accepted")
+      assert.lengthOf(server.state.requests, 0)
+    }).pipe(Effect.provide(verifier(server)))
+  })
+})
+
 describe("AccessTokenVerifier.layer", () => {
   it.effect.each<readonly [name: string, options: Partial<AccessTokenVerifier.Options>, expected: RegExp]>([
     ["clientIds is empty", { clientIds: [] }, /^clientIds must/],

@@ -44,7 +44,6 @@ const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789
  */
 const isCanonical = (text: string): boolean => {
   const left = text.length % 4
-  if (left === 1) return false
   if (left === 0) return true
   return alphabet.indexOf(text.charAt(text.length - 1)) % (left === 2 ? 16 : 4) === 0
 }

@@ -2,7 +2,6 @@
 export interface Recent<A> {
   readonly get: (key: string) => A | undefined
   readonly set: (key: string, value: A) => void
-  readonly delete: (key: string) => void
 }
 
 export const makeRecent = <A>(size: number): Recent<A> => {
@@ -20,7 +19,6 @@ export const makeRecent = <A>(size: number): Recent<A> => {
       values.set(key, value)
       if (values.size <= size) return
       for (const oldest of values.keys()) return void values.delete(oldest)
-    },
-    delete: (key) => void values.delete(key)
+    }
   }
 }
