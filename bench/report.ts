@@ -10,7 +10,7 @@ const versionOf = (name: string): string => {
   return `\`${name}\` ${version}`
 }
 
-const peers = ["effect", "@itwin/service-authorization", "openid-client"]
+const peers = ["effect", "@itwin/service-authorization", "openid-client", "jose", "aws-jwt-verify"]
 
 const page = (rows: ReadonlyArray<ReadonlyArray<string>>, runs: number): string => `# Performance
 
@@ -38,6 +38,10 @@ ${markdownTable(rows)}
   form by Effect's \`HttpClient\` and decodes the JSON, without limits, retries and checks.
 - **Token requests of first gets** counts how many requests IMS receives when many callers need a token at the same time
   and none is in memory.
+- A **verification** checks the RS256 signature of a new token with a key that is known, and the claims. The comparison is
+  \`jwtVerify\` of jose with issuer and audience. \`IntrospectionClient\` of @itwin/service-authorization checks neither
+  issuer nor audience. aws-jwt-verify gets tokens whose scope is a text, because it rejects the list that IMS writes; it
+  verifies on the main thread, the others on another thread.
 - What a **bundle** for browsers weighs has limits in \`scripts/sizes.ts\`, which CI checks.
 `
 

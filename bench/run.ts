@@ -47,9 +47,11 @@ const request = measure("tokenRequest", runs)
 const imported = measure("importTime", 3 * runs)
 const stampede = measure("stampede", 1)
 const heap = measure("heap", Math.min(runs, 3))
+const verified = measure("verify", runs)
 
 const getRatio = ratio(cached.ours, cached.yardstick)
 const requestRatio = ratio(request.ours, request.yardstick)
+const verifyRatio = ratio(verified.ours, verified.jose)
 const grown = (value: number | undefined) => `${(value ?? Number.NaN).toFixed(0)} KiB`
 const isAtMost = (value: number | undefined, most: number) => verdict((value ?? Number.NaN) <= most)
 
@@ -96,6 +98,30 @@ const rows = [
     "",
     "≤ 2 MiB",
     isAtMost(heap["scope sets"], 2048)
+  ],
+  [
+    "verification of a token, p50",
+    `${verified.ours?.toFixed(0)} µs`,
+    `${verified.jose?.toFixed(0)} µs, jose`,
+    times(verifyRatio),
+    "≤ 1.15 ×",
+    isAtMost(verifyRatio, 1.15)
+  ],
+  ...["aws-jwt-verify", "service-authorization"].map((peer) => [
+    `the same by ${peer === "service-authorization" ? "@itwin/service-authorization" : peer}`,
+    "",
+    `${verified[peer]?.toFixed(0)} µs`,
+    times(ratio(verified[peer], verified.jose)),
+    "",
+    ""
+  ]),
+  [
+    "verification of a token that was verified before",
+    `${verified.hit?.toFixed(1)} µs`,
+    "",
+    "",
+    "≤ 5 µs",
+    isAtMost(verified.hit, 5)
   ],
   [
     "import of core, on top of Effect",

@@ -47,7 +47,7 @@ import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
 import { discard, maxBodyBytes, readText } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
-import { transportReason } from "./internal/http/transport.ts"
+import { transportOf } from "./internal/http/transport.ts"
 import { defectOf, describeDefect } from "./internal/shown/defect.ts"
 import { formatDuration } from "./internal/shown/formatDuration.ts"
 import { version } from "./internal/version.ts"
@@ -106,7 +106,7 @@ const details: Readonly<Record<TransportKind, string>> = {
 }
 
 const transportError = (cause: unknown, fallback: TransportKind): ImsRequestError => {
-  const { code, kind } = transportReason(cause, fallback)
+  const { code, kind } = transportOf(cause, fallback)
   return new ImsRequestError({
     kind: "transport",
     detail: `${details[kind]}${code === undefined ? "" : ` (${code})`}`

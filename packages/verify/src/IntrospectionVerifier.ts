@@ -144,7 +144,7 @@ export const layer = (
           return Effect.fail(unavailable("returned something other than an introspection response"))
         if (!response.active) return fail(new Inactive({}))
         const now = Math.floor(clock.currentTimeMillisUnsafe() / 1000)
-        const wrong = claims.checkIssued(response, rules, now)
+        const wrong = claims.checkIssued(response, rules, now, "introspection")
         if (wrong !== undefined) return fail(wrong)
         const read = claims.readClaims(response, value, rules)
         if (Result.isFailure(read)) return fail(read.failure)

@@ -33,29 +33,32 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
-import * as Schema from "effect/Schema"
+import * as Data from "effect/Data"
+import type * as DateTime from "effect/DateTime"
+import type * as Redacted from "effect/Redacted"
 
 /**
- * Holds the token with its client id, its subject, its scopes and its expiry.
+ * Holds the token with its client id, its subject, its scopes and its expiry. Not a schema, so that nothing can decode
+ * one from outside.
  *
  * @category models
  * @since 0.1.0
  */
-export class VerifiedToken extends Schema.Class<VerifiedToken>("@effect-itwin/verify/VerifiedToken")({
-  value: Schema.RedactedFromValue(Schema.NonEmptyString, { disallowEncode: true }),
+export class VerifiedToken extends Data.Class<{
+  readonly value: Redacted.Redacted
   /** The app for which IMS issued the token: the claim `client_id`. */
-  clientId: Schema.String,
+  readonly clientId: string
   /** The claim `sub`: the user, or the service app itself. */
-  subject: Schema.optional(Schema.String),
+  readonly subject?: string | undefined
   /**
    * `service` if the token has no subject, if the subject is the app, or if the client id starts with `service-`, as
    * those of service apps do; otherwise `user`.
    */
-  kind: Schema.Literals(["user", "service"]),
+  readonly kind: "user" | "service"
   /** The granted scopes, as the token lists them. */
-  scopes: Schema.Array(Schema.String),
-  expiresAt: Schema.DateTimeUtc
-}) {
+  readonly scopes: ReadonlyArray<string>
+  readonly expiresAt: DateTime.Utc
+}> {
   /**
    * Returns whether the token has the scope.
    *

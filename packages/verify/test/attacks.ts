@@ -384,7 +384,7 @@ export const attacks: ReadonlyArray<Attack> = [
   row(
     "nbf is larger than every number",
     () => raw(jsonWith({ ...claims, nbf: undefined }, '"nbf":1e400')),
-    "NotYetValid"
+    "Malformed"
   ),
   row(
     "nbf is smaller than every number",

@@ -79,18 +79,26 @@ describe("the result of a verification", () => {
 })
 
 describe("makeRecent", () => {
-  it("keeps as many values as allowed, and drops the one that was used least recently", () => {
-    const recent = makeRecent<number>(2)
-    recent.set("a", 1)
-    recent.set("b", 2)
-    assert.strictEqual(recent.get("a"), 1)
-    recent.set("c", 3)
-    assert.isUndefined(recent.get("b"))
-    assert.strictEqual(recent.get("a"), 1)
-    assert.strictEqual(recent.get("c"), 3)
-    recent.set("a", 4)
-    assert.strictEqual(recent.get("a"), 4)
-    assert.strictEqual(recent.get("c"), 3)
+  it("returns the newest value of a key", () => {
+    const recent = makeRecent<number>(10)
+    for (let n = 0; n < 30; n++) {
+      recent.set("a", n)
+      assert.strictEqual(recent.get("a"), n)
+      recent.set(`b${n}`, n)
+      assert.strictEqual(recent.get("a"), n)
+    }
+  })
+
+  it("keeps at most as many values as allowed, and those that are used", () => {
+    const recent = makeRecent<number>(100)
+    recent.set("used", 0)
+    for (let n = 0; n < 1000; n++) {
+      recent.set(String(n), n)
+      assert.strictEqual(recent.get("used"), 0)
+    }
+    const kept = Array.from({ length: 1000 }, (_, n) => recent.get(String(n))).filter((value) => value !== undefined)
+    assert.isAtLeast(kept.length, 49)
+    assert.isAtMost(kept.length, 100)
   })
 })
 

@@ -1,4 +1,4 @@
-// The checks of claims that jose does not make, shared by both verifiers.
+// The checks of claims, shared by both verifiers.
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Predicate from "effect/Predicate"
@@ -23,7 +23,8 @@ export type Claims = Readonly<Record<string, unknown>>
 const latest = 253_402_300_799
 
 /** Returns whether the value is a time that a token may have (RFC 7519 §2, NumericDate). */
-export const isTime = (value: unknown): value is number => Predicate.isNumber(value) && value >= 0 && value <= latest
+const isTime = (value: unknown): value is number =>
+  Predicate.isNumber(value) && Number.isFinite(value) && value <= latest
 
 const isTexts = (value: unknown): value is ReadonlyArray<string> =>
   Array.isArray(value) && value.every(Predicate.isString)
@@ -61,46 +62,53 @@ export const readClaims = (
   if (insufficient !== undefined) return Result.fail(insufficient)
   const isService = subject === undefined || subject === clientId || clientId.startsWith("service-")
   return Result.succeed(
-    new VerifiedToken(
-      {
-        value,
-        clientId,
-        subject,
-        kind: isService ? "service" : "user",
-        scopes,
-        expiresAt: DateTime.makeUnsafe(exp * 1000)
-      },
-      // All of it was checked above, and this runs for each request.
-      { disableChecks: true }
-    )
+    new VerifiedToken({
+      value,
+      clientId,
+      subject,
+      kind: isService ? "service" : "user",
+      scopes,
+      expiresAt: DateTime.makeUnsafe(exp * 1000)
+    })
   )
 }
 
 /** Returns the audiences; undefined unless they are a text or a list of texts. */
-export const audiencesOf = (aud: unknown): ReadonlyArray<string> | undefined =>
+const audiencesOf = (aud: unknown): ReadonlyArray<string> | undefined =>
   Predicate.isString(aud) ? [aud] : isTexts(aud) ? aud : undefined
 
-export const expired = (exp: number, now: number): Expired =>
-  new Expired({ since: Duration.seconds(Math.max(0, now - Math.max(0, exp))) })
-
-export const notYetValid = (nbf: number, now: number): NotYetValid =>
-  new NotYetValid({ until: Duration.seconds(Math.max(0, Math.min(nbf, latest) - now)) })
+const wrongAudience = (aud: unknown, expected: ReadonlyArray<string>): VerificationErrorReason | undefined => {
+  const audiences = audiencesOf(aud)
+  if (audiences === undefined) return new Malformed({ detail: "aud is neither a text nor a list of texts" })
+  return expected.some((name) => audiences.includes(name)) ? undefined : new WrongAudience({ expected })
+}
 
 /**
- * Returns why issuer, audience or times of an introspection response are wrong. The response may leave out all of them
- * (RFC 7662 §2.2); `now` is in whole seconds, as in jose.
+ * Returns why issuer, audience or times are wrong; undefined if they are right. `now` is in whole seconds.
+ *
+ * A token has issuer and audience. An introspection response may leave them out (RFC 7662 §2.2).
  */
-export const checkIssued = (claims: Claims, rules: Rules, now: number): VerificationErrorReason | undefined => {
-  const { aud, exp, iss, nbf } = claims
-  if (iss !== undefined && iss !== rules.issuer) return new WrongIssuer({ expected: rules.issuer })
-  if (aud !== undefined) {
-    const audiences = audiencesOf(aud)
-    if (audiences === undefined) return new Malformed({ detail: "aud is neither a text nor a list of texts" })
-    if (!rules.audiences.some((name) => audiences.includes(name)))
-      return new WrongAudience({ expected: rules.audiences })
-  }
+export const checkIssued = (
+  { aud, exp, iat, iss, nbf }: Claims,
+  rules: Rules,
+  now: number,
+  source: "token" | "introspection"
+): VerificationErrorReason | undefined => {
+  const isToken = source === "token"
+  if ((isToken || iss !== undefined) && iss !== rules.issuer) return new WrongIssuer({ expected: rules.issuer })
+  if (isToken && aud === undefined) return new WrongAudience({ expected: rules.audiences })
+  const wrong = aud === undefined ? undefined : wrongAudience(aud, rules.audiences)
+  if (wrong !== undefined) return wrong
+  if (!isTime(exp)) return new Malformed({ detail: "exp is not a time" })
   if (nbf !== undefined && !isTime(nbf)) return new Malformed({ detail: "nbf is not a time" })
-  if (nbf !== undefined && nbf > now + rules.clockTolerance) return notYetValid(nbf, now)
-  if (isTime(exp) && exp <= now - rules.clockTolerance) return expired(exp, now)
-  return undefined
+  if (iat !== undefined && !isTime(iat)) return new Malformed({ detail: "iat is not a time" })
+  if (nbf !== undefined && nbf > now + rules.clockTolerance)
+    return new NotYetValid({ until: Duration.seconds(nbf - now) })
+  return exp > now - rules.clockTolerance ? undefined : new Expired({ since: Duration.seconds(now - exp) })
 }
+
+/** Returns between which times a token is valid. Both were checked. */
+export const timesOf = ({ exp, nbf }: Claims): { readonly exp: number; readonly nbf: number } => ({
+  exp: isTime(exp) ? exp : Number.NEGATIVE_INFINITY,
+  nbf: isTime(nbf) ? nbf : Number.NEGATIVE_INFINITY
+})

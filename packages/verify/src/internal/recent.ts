@@ -1,24 +1,28 @@
-/** Keeps values by key, at most `size`: the one that was used least recently goes first. */
+// Two generations instead of one list in the order of use, so that a hit writes nothing.
+
+/** Keeps the values that were used recently, by key, at most `size`. */
 export interface Recent<A> {
   readonly get: (key: string) => A | undefined
   readonly set: (key: string, value: A) => void
 }
 
 export const makeRecent = <A>(size: number): Recent<A> => {
-  const values = new Map<string, A>()
+  let young = new Map<string, A>()
+  let old = new Map<string, A>()
+  const set = (key: string, value: A) => {
+    young.set(key, value)
+    if (young.size < size / 2) return
+    old = young
+    young = new Map()
+  }
   return {
     get: (key) => {
-      const value = values.get(key)
-      if (value === undefined) return undefined
-      values.delete(key)
-      values.set(key, value)
-      return value
+      const value = young.get(key)
+      if (value !== undefined) return value
+      const older = old.get(key)
+      if (older !== undefined) set(key, older)
+      return older
     },
-    set: (key, value) => {
-      values.delete(key)
-      values.set(key, value)
-      if (values.size <= size) return
-      for (const oldest of values.keys()) return void values.delete(oldest)
-    }
+    set
   }
 }
