@@ -21,6 +21,12 @@ export const limits: Readonly<Record<"Scopes" | "minimal program" | "verifier", 
       "first measured: 23,439 and 90,202; 24,994 and 91,671 with the retry of API calls, three more reasons of API " +
       "errors, and advice for roles, scopes, audiences and new apps"
   },
-  // The local verifier with the middleware for HttpRouter. `jose` is in both figures.
-  verifier: { ours: 0, all: 0, reason: "" }
+  // The local verifier with the middleware for HttpRouter. Both figures contain `jose`.
+  verifier: {
+    ours: 16_600,
+    all: 74_000,
+    reason:
+      "first measured: 16,205 and 73,116; about 5 KB are jose, and about 5 KB are parts of core that a program which " +
+      "requests tokens has anyway"
+  }
 }

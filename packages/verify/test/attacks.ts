@@ -297,6 +297,7 @@ export const attacks: ReadonlyArray<Attack> = [
   row("claims that are a list", () => raw(JSON.stringify([claims])), "Malformed"),
   row("claims that are null", () => raw("null"), "Malformed"),
   row("claims that are not JSON", () => raw(`${JSON.stringify(claims)}x`), "Malformed"),
+  row("claims behind a byte order mark", () => raw(`\ufeff${JSON.stringify(claims)}`), "Malformed"),
   row(
     "claims that repeat client_id",
     () => raw(jsonWith({ ...claims, client_id: "service-Other" }, `"client_id":"${clientId}"`)),

@@ -194,6 +194,37 @@ describe("the keys of IMS", () => {
       assert.strictEqual(yield* outcome(lasting()), "KeysUnavailable")
       yield* TestClock.adjust("1 second")
       assert.strictEqual(yield* outcome(lasting()), "accepted")
+      // The failure is forgotten, so an unknown key is known to be unknown.
+      assert.strictEqual(yield* outcome(token({ ...first, kid: "unknown-1" })), "BadSignature")
+      assert.strictEqual(yield* outcome(token({ ...first, kid: "unknown-2" })), "BadSignature")
+    }).pipe(Effect.provide(verifier(server)))
+  })
+
+  it.effect("are requested with a growing pause while the old ones serve", () => {
+    const server = ims(json(keySet(first)))
+    return Effect.gen(function* () {
+      yield* verify(lasting())
+      yield* TestClock.adjust("1 hour")
+      server.state.answer = broken
+      for (let second = 0; second < 60; second++) {
+        assert.strictEqual(yield* outcome(lasting()), "accepted")
+        yield* settle
+        yield* TestClock.adjust("1 second")
+      }
+      // The first read, and then after 0, 1, 3, 7, 15 and 31 s.
+      assert.lengthOf(server.state.requests, 7)
+    }).pipe(Effect.provide(verifier(server)))
+  })
+
+  it.effect("do not end a kept result when they are read again and are the same", () => {
+    const server = ims(json(keySet(first)))
+    return Effect.gen(function* () {
+      const kept = yield* verify(lasting())
+      yield* TestClock.adjust("1 hour")
+      yield* verify(lasting())
+      yield* settle
+      assert.lengthOf(server.state.requests, 2)
+      assert.strictEqual(yield* verify(lasting()), kept)
     }).pipe(Effect.provide(verifier(server)))
   })
 
