@@ -227,6 +227,30 @@ describe("BearerMiddleware.layer", () => {
 })
 
 describe("BearerSecurity.layer", () => {
+  it.effect("requires the scopes of the group", () =>
+    Effect.gen(function* () {
+      const Listing = HttpApi.make("listing").add(
+        HttpApiGroup.make("listing")
+          .add(HttpApiEndpoint.post("whoami", "/whoami"))
+          .annotate(BearerSecurity.RequiredScopes, ["itwins:read"])
+          .middleware(BearerSecurity.BearerSecurity)
+      )
+      const send = yield* makeSend(
+        HttpApiBuilder.layer(Listing).pipe(
+          Layer.provide(
+            HttpApiBuilder.group(Listing, "listing", (handlers) => handlers.handleRaw("whoami", () => whoami))
+          ),
+          Layer.provide(BearerSecurity.layer),
+          Layer.provide(Verifier(good)),
+          Layer.provide(HttpServer.layerServices)
+        )
+      )
+      assert.strictEqual((yield* send(post("/whoami", bearer(token(key))))).status, 403)
+      const allowed = token(key, { scope: ["itwins:read"] })
+      assert.strictEqual((yield* send(post("/whoami", bearer(allowed)))).status, 200)
+    }).pipe(Effect.scoped)
+  )
+
   it.effect("gives a generated client typed failures", () =>
     Effect.gen(function* () {
       const client = yield* HttpApiTest.groups(Api, ["backend"])
