@@ -6,7 +6,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 
 /** The audience of every token for the APIs of the platform. */
-export const platformAudience = "bentley-api-management"
+const platformAudience = "bentley-api-management"
 
 export interface Options {
   readonly clientIds: ReadonlyArray<string>

@@ -46,7 +46,7 @@ const countKeys = (value: unknown): number => {
 }
 
 /** Returns whether valid JSON, and the value that it was parsed to, show that a name is repeated in an object. */
-export const hasRepeatedNames = (json: string, parsed: unknown): boolean => countNames(json) !== countKeys(parsed)
+const hasRepeatedNames = (json: string, parsed: unknown): boolean => countNames(json) !== countKeys(parsed)
 
 /** Returns the object; undefined if the text is not JSON, is not an object, or repeats a name in one. */
 export const parseObject = (json: string): Readonly<Record<string, unknown>> | undefined => {
