@@ -10,7 +10,14 @@ const versionOf = (name: string): string => {
   return `\`${name}\` ${version}`
 }
 
-const peers = ["effect", "@itwin/service-authorization", "openid-client", "oauth2-mock-server"]
+const peers = [
+  "effect",
+  "@itwin/service-authorization",
+  "openid-client",
+  "oauth2-mock-server",
+  "jose",
+  "aws-jwt-verify"
+]
 
 const page = (rows: ReadonlyArray<ReadonlyArray<string>>, runs: number): string => `# Performance
 
@@ -45,6 +52,10 @@ ${markdownTable(rows)}
 - **Process start to the token** is the time from the start of a process until it has printed a token. \`itwin-auth\` is
   the published file, and Node has kept its compiled code from an earlier run. The scripts print a token and do nothing
   else.
+- A **verification** checks the RS256 signature of a new token with a key that is known, and the claims. The comparison is
+  \`jwtVerify\` of jose with issuer and audience. \`IntrospectionClient\` of @itwin/service-authorization checks neither
+  issuer nor audience. aws-jwt-verify gets tokens whose scope is a text, because it rejects the list that IMS writes; it
+  verifies on the main thread, the others on another thread.
 - What a **bundle** for browsers weighs has limits in \`scripts/sizes.ts\`, which CI checks.
 `
 

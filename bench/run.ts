@@ -53,12 +53,14 @@ const hasRedis = spawnSync("redis-server", ["--version"]).status === 0
 const storeHit = hasRedis ? measure("storeHit", runs) : {}
 const coldStart = measure("coldStart", 1)
 const fresh = measure("freshFakes", Math.min(runs, 3))
+const verified = measure("verify", runs)
 
 const getRatio = ratio(cached.ours, cached.yardstick)
 const startRatio = ratio(coldStart.ours, coldStart["oauth2-mock-server"])
 const freshRatio = ratio(fresh.ours, fresh["oauth2-mock-server"])
 const headerRatio = ratio(header.ours, header.yardstick)
 const requestRatio = ratio(request.ours, request.yardstick)
+const verifyRatio = ratio(verified.ours, verified.jose)
 const grown = (value: number | undefined) => `${(value ?? Number.NaN).toFixed(0)} KiB`
 const isAtMost = (value: number | undefined, most: number) => verdict((value ?? Number.NaN) <= most)
 
@@ -137,6 +139,30 @@ const rows = [
     limit,
     isAtMost(ratio(started.ours, started[peer]), most)
   ]),
+  [
+    "verification of a token, p50",
+    `${verified.ours?.toFixed(0)} µs`,
+    `${verified.jose?.toFixed(0)} µs, jose`,
+    times(verifyRatio),
+    "≤ 1.15 ×",
+    isAtMost(verifyRatio, 1.15)
+  ],
+  ...["aws-jwt-verify", "service-authorization"].map((peer) => [
+    `the same by ${peer === "service-authorization" ? "@itwin/service-authorization" : peer}`,
+    "",
+    `${verified[peer]?.toFixed(0)} µs`,
+    times(ratio(verified[peer], verified.jose)),
+    "",
+    ""
+  ]),
+  [
+    "verification of a token that was verified before",
+    `${verified.hit?.toFixed(1)} µs`,
+    "",
+    "",
+    "≤ 5 µs",
+    isAtMost(verified.hit, 5)
+  ],
   [
     "import of core, on top of Effect",
     `${imported.ours?.toFixed(1)} ms`,

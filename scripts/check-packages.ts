@@ -173,7 +173,9 @@ interface Built {
 /** README's first program is the minimal one. */
 const programs: Record<keyof typeof limits, string> = {
   Scopes: `export { parse } from "@effect-itwin/core/Scopes"`,
-  "minimal program": /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? ""
+  "minimal program": /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? "",
+  verifier: `export { layer } from "@effect-itwin/verify/AccessTokenVerifier"
+export { layer as middleware } from "@effect-itwin/verify/BearerMiddleware"`
 }
 
 const weigh = async () => {

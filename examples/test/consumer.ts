@@ -6,8 +6,16 @@ import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provid
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
 import { RedisTokenStore } from "@effect-itwin/store-redis"
 import { FakeIms, FakeImsServer, FakeKeyVault } from "@effect-itwin/testing"
+import {
+  AccessTokenVerifier,
+  BearerMiddleware,
+  BearerSecurity,
+  IntrospectionVerifier,
+  VerifiedToken
+} from "@effect-itwin/verify"
 import { Effect, Layer } from "effect"
-import { FetchHttpClient } from "effect/http"
+import { FetchHttpClient, HttpRouter, HttpServerResponse } from "effect/http"
+import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import type { Redis } from "effect/persistence"
 
 export const App = ITwin.layerWith({ renewal: "inline" }).pipe(
@@ -49,3 +57,18 @@ export const status = Effect.gen(function* () {
   const response = yield* api.get("/itwins")
   return response.status
 }).pipe(Effect.catchTag("TokenError", (error: TokenError.TokenError) => Effect.succeed(error.status ?? 0)))
+
+export const Verifier = AccessTokenVerifier.layer({ clientIds: ["service-Ab12"], scopes: ["itwin-platform"] })
+export const Introspection = IntrospectionVerifier.layer({ clientIds: ["service-Ab12"], cacheFor: "10 seconds" })
+
+export const Routes = HttpRouter.add(
+  "GET",
+  "/whoami",
+  Effect.map(VerifiedToken.CurrentToken, ({ clientId }) => HttpServerResponse.text(clientId))
+).pipe(Layer.provide(BearerMiddleware.layer), Layer.provide(Verifier), Layer.provide(FetchHttpClient.layer))
+
+export const Api = HttpApi.make("backend").add(
+  HttpApiGroup.make("backend")
+    .add(HttpApiEndpoint.get("whoami", "/whoami").annotate(BearerSecurity.RequiredScopes, ["itwins:read"]))
+    .middleware(BearerSecurity.BearerSecurity)
+)

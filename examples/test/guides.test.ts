@@ -2,6 +2,7 @@ import { existsSync, globSync, readFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { assert, describe, it } from "@effect/vitest"
 import { ITwinApiError, SecretProviderError, TokenError } from "@effect-itwin/core"
+import { VerificationError } from "@effect-itwin/verify"
 
 const root = join(import.meta.dirname, "../..")
 const read = (file: string) => readFileSync(join(root, file), "utf8")
@@ -40,7 +41,8 @@ describe("the guides", () => {
   it.each([
     ["token", TokenError.TokenErrorReason],
     ["secret", SecretProviderError.SecretProviderErrorReason],
-    ["api", ITwinApiError.ITwinApiErrorReason]
+    ["api", ITwinApiError.ITwinApiErrorReason],
+    ["verification", VerificationError.VerificationErrorReason]
   ] as const)("has a paragraph in docs/errors.md for every reason of a %s error", (prefix, union) => {
     const anchors = anchorsOf("docs/errors.md")
     for (const reason of union.members) assert.include(anchors, `${prefix}-${reason.name.toLowerCase()}`)
@@ -54,6 +56,7 @@ describe("the guides", () => {
     for (const error of [
       new TokenError.TokenError({ reason: new TokenError.Closed({}), endpoint }),
       new TokenError.TokenError({ reason: new TokenError.SecretUnavailable({ error: secret }), endpoint }),
+      new VerificationError.VerificationError({ reason: new VerificationError.Missing({}) }),
       secret,
       new ITwinApiError.ITwinApiError({
         reason: new ITwinApiError.Forbidden({}),

@@ -44,8 +44,15 @@ const kindOf = (code: string | undefined): TokenError.TransportKind | undefined 
 /** Returns whether a repetition may help. An unknown host and an untrusted certificate need a change by a person. */
 export const mayPass = (code: string | undefined): boolean => code !== "ENOTFOUND" && kindOf(code) !== "tls"
 
-/** Returns why the request failed. `fallback` is the kind of an error that has no known code. */
-export const transportReason = (cause: unknown, fallback: TokenError.TransportKind): TokenError.Transport => {
+/** Returns where the request failed. `fallback` is the kind of an error that has no known code. */
+export const transportOf = (
+  cause: unknown,
+  fallback: TokenError.TransportKind
+): { readonly kind: TokenError.TransportKind; readonly code: string | undefined } => {
   const code = codeOf(cause)
-  return new TokenError.Transport({ kind: kindOf(code) ?? fallback, code })
+  return { kind: kindOf(code) ?? fallback, code }
 }
+
+/** Returns why the token request failed. */
+export const transportReason = (cause: unknown, fallback: TokenError.TransportKind): TokenError.Transport =>
+  new TokenError.Transport(transportOf(cause, fallback))
