@@ -23,7 +23,7 @@ const remove = (client: SecretClient, name: string) =>
   Effect.promise(async () => (await client.beginDeleteSecret(name, polling)).pollUntilDone())
 
 /** Sends a request that the SDK would not send, in process. */
-export const send = Effect.fnUntraced(function* (
+const send = Effect.fnUntraced(function* (
   { vaultUrl, httpClient, issueToken }: FakeKeyVault.FakeKeyVault["Service"],
   method: string,
   target: string,
