@@ -34,7 +34,7 @@ interface Ready {
 }
 
 const project = emptyProject("itwin-js")
-const fake = spawn(process.execPath, [join(root, "packages/testing/src/internal/bin.ts")], {
+const fake = spawn(process.execPath, [join(root, "packages/testing/src/internal/serve/bin.ts")], {
   stdio: ["ignore", "pipe", "inherit"]
 })
 
