@@ -120,8 +120,8 @@ export const storeRows: ReadonlyArray<Row> = [
   mutation(
     "believes the level of a setback",
     share,
-    "<= 0 || level === undefined || level < claim.level",
-    "<= 0",
+    "|| level === undefined || level < claim.level) yield* unusable",
+    ") yield* unusable",
     liesTest
   ),
   mutation("asks a store all the time", share, "Math.max(firstPoll, got.left)", "Math.max(1, got.left)", liesTest),
@@ -279,12 +279,12 @@ export const storeRows: ReadonlyArray<Row> = [
     "setback !== undefined",
     stepsTest
   ),
-  mutation("stretches a pause when the clock is set back", row, "Math.max(0, now - from)", "now - from", stepsTest),
+  mutation("stretches a pause when the clock is set back", row, "now >= span.from && ", "", stepsTest),
   mutation(
     "remembers setbacks for ever",
     row,
-    "left(setback, now) > -rememberedFor ? setback",
-    "left(setback, now) > -1e9 ? setback",
+    "holds(setback, now, -rememberedFor)",
+    "holds(setback, now, -1e9)",
     stepsTest
   ),
   mutation(
