@@ -47,8 +47,17 @@ import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
-import { findLeak, textsOf } from "./internal/leaks.ts"
-import { credentialsOf, failureOf, first, has, type Outcome, second, seen, type Tag } from "./internal/reading.ts"
+import { findLeak, textsOf } from "./internal/contract/leaks.ts"
+import {
+  credentialsOf,
+  failureOf,
+  first,
+  has,
+  type Outcome,
+  second,
+  seen,
+  type Tag
+} from "./internal/contract/reading.ts"
 
 /**
  * Describes how a backend gets into the states that the contract checks. `R` holds the secrets: a fake server, a

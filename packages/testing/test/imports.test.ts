@@ -24,7 +24,7 @@ const modulesOf = async (name: string): Promise<ReadonlyArray<string>> => {
 }
 
 const isServer = (id: string): boolean =>
-  /\/effect\/[^/]+\/http-api\/|\/internal\/serve\/|^node:(?:http|https|net|tls)$/.test(id)
+  /\/effect\/[^/]+\/http-api\/|\/internal\/serve\/(?!inProcess\.ts)|^node:(?:http|https|net|tls)$/.test(id)
 
 const isAdmin = (id: string): boolean => /\/effect\/[^/]+\/http-api\/|\/serve\/admin\/app\.ts$/.test(id)
 

@@ -3,8 +3,8 @@ import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { type Fault, Step } from "../../Fault.ts"
-import { explain } from "../explain.ts"
 import { type Entropy, fromSeed } from "./entropy.ts"
+import { explain } from "./explain.ts"
 
 interface Playing {
   readonly step: Step

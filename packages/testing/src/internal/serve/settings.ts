@@ -5,7 +5,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as FakeIms from "../../FakeIms.ts"
 import * as Fault from "../../Fault.ts"
-import { explain } from "../explain.ts"
+import { explain } from "../engine/explain.ts"
 import { App, iTwinFields, ProfileChanges, Role, Seconds, toRegistration } from "./inputs.ts"
 import { findSyntaxProblem } from "./jsonSyntax.ts"
 

@@ -2,8 +2,8 @@
 import * as Effect from "effect/Effect"
 import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as Schema from "effect/Schema"
+import { explain } from "../../engine/explain.ts"
 import { FakeError } from "../../engine/fakeError.ts"
-import { explain } from "../../explain.ts"
 
 const Problem = Schema.Struct({
   message: Schema.String.annotate({ description: "What is wrong, and where." })

@@ -5,7 +5,7 @@ import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientError from "effect/http/HttpClientError"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
-import type { Fake } from "./fakeIms.ts"
+import type { Fake } from "../fakeIms.ts"
 
 const originsOf = ({ apiBaseUrl, tokenEndpoint }: Environment.Environment) => ({
   ims: new URL(tokenEndpoint).origin,
