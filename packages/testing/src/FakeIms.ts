@@ -55,9 +55,10 @@ import * as Random from "effect/Random"
 import type * as Redacted from "effect/Redacted"
 import type * as Schema from "effect/Schema"
 import * as Fault from "./Fault.ts"
-import { make, makeControls } from "./internal/controls.ts"
+import { makeControls } from "./internal/controls.ts"
 import type { FakeError } from "./internal/engine/fakeError.ts"
 import type { Algorithm } from "./internal/engine/jwt.ts"
+import { makeFake } from "./internal/fakeIms.ts"
 import { credentialsOf } from "./internal/ims/clients.ts"
 import { invitePermission, rolesPermission } from "./internal/platform/accessControl.ts"
 import { makeClient } from "./internal/serve/inProcess.ts"
@@ -410,7 +411,7 @@ export const layerTest = (options?: TestOptions): Layer.Layer<FakeIms | HttpClie
     Effect.gen(function* () {
       const { environment = Environment.production, seed = "effect-itwin" } = options ?? {}
       const endpoint = new URL(environment.tokenEndpoint)
-      const fake = yield* make(options, {
+      const fake = yield* makeFake(options, {
         issuer: endpoint.origin,
         tokenPath: `/${endpoint.pathname.slice(1)}`,
         apiBaseUrl: environment.apiBaseUrl,

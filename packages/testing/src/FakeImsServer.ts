@@ -38,8 +38,9 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import * as FakeIms from "./FakeIms.ts"
 import type { FakeKeyVault } from "./FakeKeyVault.ts"
-import { make, makeControls } from "./internal/controls.ts"
+import { makeControls } from "./internal/controls.ts"
 import { isAdjustableClock, makeAdjustableClock } from "./internal/engine/clock.ts"
+import { makeFake } from "./internal/fakeIms.ts"
 import { isAdmin, makeAdmin } from "./internal/serve/admin/mount.ts"
 import { onlyFor, urlOf, whyNotRemote } from "./internal/serve/hosts.ts"
 import { listen, serveError } from "./internal/serve/node.ts"
@@ -126,7 +127,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
       const below = yield* Clock.Clock
       const adjustable = () => (isAdjustableClock(below) ? below : makeAdjustableClock(below))
       const clock = admin === undefined ? undefined : adjustable()
-      const fake = yield* make(options, {
+      const fake = yield* makeFake(options, {
         issuer: url,
         apiBaseUrl: url,
         algorithm: "RS256",

@@ -3,8 +3,9 @@ import { Environment } from "@effect-itwin/core"
 import { FakeIms, FakeKeyVault, Fault, Journal } from "@effect-itwin/testing"
 import { Clock, Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { make, makeControls } from "../src/internal/controls.ts"
+import { makeControls } from "../src/internal/controls.ts"
 import { makeScript } from "../src/internal/engine/script.ts"
+import { makeFake } from "../src/internal/fakeIms.ts"
 import { getMe, register, tokenFor } from "./contract.ts"
 
 /** Is more than the number of arguments that a call can have. */
@@ -66,7 +67,7 @@ describe("a fake with a long history", () => {
         algorithm: "EdDSA",
         seed: "s"
       } as const
-      const fake = yield* make({ tokenLife: "1 minute" }, where)
+      const fake = yield* makeFake({ tokenLife: "1 minute" }, where)
       const controls = makeControls(fake, Environment.production)
       yield* controls.registerApp({ name: "Busy" })
       for (let i = 0; i < 2_500; i++) {

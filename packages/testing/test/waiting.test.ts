@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Fiber } from "effect"
 import { HttpClient, HttpServerResponse } from "effect/http"
-import { make } from "../src/internal/controls.ts"
+import { makeFake } from "../src/internal/fakeIms.ts"
 
 const url = "https://api.bentley.com"
 const get = (path: string) => HttpClient.get(`${url}${path}`)
@@ -31,7 +31,7 @@ describe("waiting for requests", () => {
 
   it.effect("removes the waiter of the fake IMS when it is interrupted", () =>
     Effect.gen(function* () {
-      const { engine } = yield* make(undefined, { issuer: url, apiBaseUrl: url, algorithm: "EdDSA", seed: "s" })
+      const { engine } = yield* makeFake(undefined, { issuer: url, apiBaseUrl: url, algorithm: "EdDSA", seed: "s" })
       const fiber = yield* Effect.forkChild(engine.arrival("GET /users/me", 1), { startImmediately: true })
       assert.strictEqual(engine.journal.waiting(), 1)
       yield* Fiber.interrupt(fiber)

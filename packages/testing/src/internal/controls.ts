@@ -7,8 +7,6 @@ import type { Fake } from "./fakeIms.ts"
 import { makeImsControls } from "./ims/controls.ts"
 import { makePlatformControls } from "./platform/controls.ts"
 
-export { makeFake as make } from "./fakeIms.ts"
-
 const tokenRoute = "POST /connect/token"
 
 export const makeControls = (
