@@ -259,7 +259,7 @@ export const fromLayer = <E>(layer: Layer.Layer<TokenCache, E>, options: Options
   return {
     getAccessToken: () => use((client) => client.getAccessToken()),
     authorization: () => use((client) => client.authorization()),
-    replace: (header) => use((client) => client.replace(header)),
+    replace: (header) => (isDisposed ? Promise.resolve(undefined) : use((client) => client.replace(header))),
     dispose,
     [Symbol.asyncDispose]: dispose
   }

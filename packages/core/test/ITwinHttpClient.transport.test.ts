@@ -35,6 +35,8 @@ describe("a redirect of an API", () => {
     "https://api.bentley.com.evil.example/x",
     "https://api.bentley.com@evil.example/x",
     "http://api.bentley.com/x",
+    "https://user:password@api.bentley.com/x",
+    "//user@api.bentley.com/x",
     "//evil.example/x",
     "blob:https://api.bentley.com/1",
     "data:text/plain,x",

@@ -461,6 +461,7 @@ describe("ServiceAuthorizationClient.fromLayer", () => {
       assert.strictEqual(reason._tag, "Closed")
       assert.notInclude(message, "undefined")
     }
+    assert.isUndefined(await client.replace("Bearer fake.token"))
     assert.strictEqual(errors.length, 1)
     assert.strictEqual(requests.length, 1)
   })

@@ -29,7 +29,7 @@ const originHeaders = ["cookie", "proxy-authorization"]
 
 /**
  * Returns the request that follows the redirect, by the rules of fetch. Returns undefined if the response is not a
- * redirect, if its `Location` is missing or not at an allowed origin, or if the body can't be sent again.
+ * redirect, if its `Location` is missing, has user info or is not at an allowed origin, or if the body can't be sent again.
  */
 export const followUp = (
   request: Request,
@@ -40,7 +40,8 @@ export const followUp = (
   if (location === undefined || location === "" || from === undefined || ![301, 302, 303, 307, 308].includes(status))
     return undefined
   const to = URL.parse(location, from)
-  if (to === null || !allowed.includes(originOf(to))) return undefined
+  // Some clients turn user info into a header that replaces the token, others refuse such a URL.
+  if (to === null || !allowed.includes(originOf(to)) || to.username !== "" || to.password !== "") return undefined
   const isGet = becomesGet(status, request.method)
   if (!isGet && !isReplayable(request)) return undefined
   const dropped = [...(isGet ? bodyHeaders : []), ...(originOf(to) === originOf(from) ? [] : originHeaders)]
