@@ -9,7 +9,7 @@ import {
   TokenRequest
 } from "@effect-itwin/core"
 import { Effect, Fiber, Redacted } from "effect"
-import type { HttpClient, HttpClientRequest } from "effect/http"
+import type { HttpClientRequest } from "effect/http"
 import { TestClock } from "effect/testing"
 import {
   clientId,
