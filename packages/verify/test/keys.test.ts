@@ -285,10 +285,14 @@ describe("the keys of IMS", () => {
 
   it.effect("belong to the issuer of the environment", () => {
     const environment = Environment.custom({ ...Environment.production, issuer: "https://issuer.example/tenant" })
+    const layer = AccessTokenVerifier.layer({ clientIds: [clientId] }).pipe(
+      Layer.provide(Environment.layer(environment)),
+      Layer.provide(ims(json(keySet(first))).layer)
+    )
     return Effect.gen(function* () {
       assert.strictEqual(yield* outcome(token(first, { iss: "https://issuer.example/tenant" })), "accepted")
       assert.strictEqual(yield* outcome(token(first)), "WrongIssuer")
-    }).pipe(Effect.provide(Layer.provide(verifier(ims(json(keySet(first)))), Environment.layer(environment))))
+    }).pipe(Effect.provide(layer))
   })
 
   it.effect("come from the URL in the options, and the issuer too", () => {
