@@ -12,7 +12,7 @@ import { Context, Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import Provider from "oidc-provider"
 import { awkwardSecret, listen, signingKey, withoutAdvice } from "./authorizationServers.ts"
-import { makeBrowser } from "./browser.ts"
+import { makeBrowser } from "./followingBrowser.ts"
 
 const scopes = Scopes.make("openid offline_access itwin-platform")
 const signedOutUri = "https://app.example.com/signed-out"
