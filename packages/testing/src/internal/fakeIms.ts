@@ -9,6 +9,7 @@ import { fromSeed } from "./engine/entropy.ts"
 import { type Engine, type Handler, makeEngine } from "./engine/handler.ts"
 import type { Algorithm } from "./engine/jwt.ts"
 import type { Path } from "./engine/router.ts"
+import { isOriginOfPage } from "./ims/clients.ts"
 import { authorization } from "./ims/endpoints/authorization.ts"
 import { discovery } from "./ims/endpoints/discovery.ts"
 import { endSessionRoutes } from "./ims/endpoints/endSession.ts"
@@ -74,7 +75,7 @@ export const makeFake = Effect.fnUntraced(function* (
     }
   })
   const journalLimit = checkedLimit(options?.journalLimit)
-  const engine = makeEngine({ clock, entropy, journalLimit, redact: ims.redact })
+  const engine = makeEngine({ clock, entropy, journalLimit, redact: ims.redact, allowsOrigin: isOriginOfPage(ims) })
   const platform: Platform = { ims, apiBaseUrl: where.apiBaseUrl, iTwins: new Map() }
   for (const route of [token, introspection, revocation, discovery, keys]) engine.add(route(ims))
   for (const route of [...authorization(ims), ...userInfo(ims), ...endSessionRoutes(ims)]) engine.add(route)

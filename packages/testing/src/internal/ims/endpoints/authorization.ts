@@ -133,7 +133,7 @@ export const authorization = (ims: Ims): ReadonlyArray<Route> => [
     method: "POST",
     paths: [formPath],
     serve: (call) => {
-      if (!isSameOrigin(call)) {
+      if (!isSameOrigin(ims, call)) {
         return show(call, { error: "invalid_request", why: "The form was sent by a page of another site." })
       }
       const form = readForm(call)

@@ -7,6 +7,7 @@ import { grantTypes } from "./token.ts"
 
 export const discovery = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "GET",
   paths: ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"],
   serve: ({ entry }) => {

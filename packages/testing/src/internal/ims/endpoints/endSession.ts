@@ -49,7 +49,7 @@ const endSession = (ims: Ims, call: Call, params: URLSearchParams): Response => 
     )
   }
   const session = sessionOf(ims, call)
-  const isConfirmed = call.method === "POST" && value("confirm") === "yes" && isSameOrigin(call)
+  const isConfirmed = call.method === "POST" && value("confirm") === "yes" && isSameOrigin(ims, call)
   if (session !== undefined && session.user.id !== hint?.userId && !isConfirmed) {
     call.entry.outcome = "sign_out"
     return signOutPage(call.entry, params, session.user)

@@ -31,6 +31,7 @@ const findRevocable = (ims: Ims, value: string): Revocable | undefined => {
 /** Answers 200 also for a token that is not valid (RFC 7009 §2.2), but not for a valid one of another app (§2.1). */
 export const revocation = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "POST",
   paths: ["/connect/revocation"],
   ...authenticatedForm(ims, "confidential and public", (app, form, { entry }) => {

@@ -22,6 +22,7 @@ export const grantTypes: ReadonlyArray<string> = Object.keys(grants)
 
 export const token = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "POST",
   paths: ["/connect/token", ims.tokenPath],
   ...authenticatedForm(ims, "confidential and public", (app, form, call) => {

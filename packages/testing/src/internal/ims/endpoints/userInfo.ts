@@ -31,4 +31,10 @@ const serve =
   }
 
 export const userInfo = (ims: Ims): ReadonlyArray<Route> =>
-  (["GET", "POST"] as const).map((method) => ({ host, method, paths: ["/connect/userinfo"], serve: serve(ims) }))
+  (["GET", "POST"] as const).map((method) => ({
+    host,
+    cors: true,
+    method,
+    paths: ["/connect/userinfo"],
+    serve: serve(ims)
+  }))
