@@ -1,12 +1,12 @@
 /**
- * Names the token endpoint and the base URL of the APIs.
+ * Names the issuer, its OAuth 2.0 endpoints and the base URL of the APIs.
  *
  * `Environment` is a `Context.Reference`, so a program need not provide it. Then the layers read {@link config} when
  * they are built; if none of its variables is set, the environment is production.
  *
  * **Gotchas**
  *
- * Both URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
+ * All URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
  * `localhost`). {@link allowInsecureHttp} permits plain http elsewhere. It can be set in code only, not by a variable.
  *
  * **Example** (Using a gateway)
@@ -49,6 +49,36 @@ export interface Environment {
   readonly tokenEndpoint: string
   /** Absolute URL to which API paths are appended, without a trailing slash. */
   readonly apiBaseUrl: string
+  /** The issuer of tokens (RFC 8414 §2): the exact text of the claim `iss`. */
+  readonly issuer: string
+  /** Absolute URL where a user signs in (RFC 6749 §3.1). */
+  readonly authorizationEndpoint: string
+  /** Absolute URL that returns the claims of a user (OpenID Connect Core §5.3). */
+  readonly userinfoEndpoint: string
+  /** Absolute URL where a token is revoked (RFC 7009 §2). */
+  readonly revocationEndpoint: string
+  /** Absolute URL where a user signs out (OpenID Connect RP-Initiated Logout §2). */
+  readonly endSessionEndpoint: string
+}
+
+/** Where the endpoints of users stand, relative to the token endpoint. */
+const siblings = {
+  authorizationEndpoint: "authorize",
+  userinfoEndpoint: "userinfo",
+  revocationEndpoint: "revocation",
+  endSessionEndpoint: "endsession"
+}
+
+/** Derives what is not given from the token endpoint. */
+const complete = (given: Options): Environment => {
+  const { apiBaseUrl, issuer, name = "custom", tokenEndpoint } = given
+  return Object.freeze({
+    name,
+    tokenEndpoint,
+    apiBaseUrl,
+    issuer: issuer ?? new URL(tokenEndpoint).origin,
+    ...Record.map(siblings, (path, endpoint) => given[endpoint] ?? new URL(path, tokenEndpoint).href)
+  })
 }
 
 /**
@@ -57,7 +87,7 @@ export interface Environment {
  * @category environments
  * @since 0.1.0
  */
-export const production: Environment = Object.freeze({
+export const production: Environment = complete({
   name: "production",
   tokenEndpoint: "https://ims.bentley.com/connect/token",
   apiBaseUrl: "https://api.bentley.com"
@@ -69,7 +99,7 @@ export const production: Environment = Object.freeze({
  * @category environments
  * @since 0.1.0
  */
-export const qa: Environment = Object.freeze({
+export const qa: Environment = complete({
   name: "qa",
   tokenEndpoint: "https://qa-ims.bentley.com/connect/token",
   apiBaseUrl: "https://qa-api.bentley.com"
@@ -125,8 +155,19 @@ const BaseUrl = (insecureHttp: boolean) =>
     )
   )
 
-const decodeWith = (insecureHttp: boolean) =>
-  Schema.decodeSync(Schema.Struct({ tokenEndpoint: Endpoint(insecureHttp), apiBaseUrl: BaseUrl(insecureHttp) }))
+const decodeWith = (insecureHttp: boolean) => {
+  const endpoint = Endpoint(insecureHttp)
+  const optional = Schema.optional(endpoint)
+  return Schema.decodeSync(
+    Schema.Struct({
+      tokenEndpoint: endpoint,
+      apiBaseUrl: BaseUrl(insecureHttp),
+      // Compared with the claim `iss` as text, so it is not normalized.
+      issuer: Schema.optional(checked(insecureHttp)),
+      ...Record.map(siblings, () => optional)
+    })
+  )
+}
 
 const decodeEndpoints = decodeWith(false)
 const decodeInsecureEndpoints = decodeWith(true)
@@ -134,9 +175,23 @@ const decodeInsecureEndpoints = decodeWith(true)
 /** Environments that passed the checks of this module, so that they are not checked again. */
 const trusted = new WeakSet<Environment>([production, qa])
 
-const trust = (environment: Environment): Environment => {
-  trusted.add(environment)
-  return Object.freeze(environment)
+/**
+ * Names the URLs of an environment. `issuer` is the origin of the token endpoint unless given, and the other endpoints
+ * are its siblings `authorize`, `userinfo`, `revocation` and `endsession`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly name?: string | undefined
+  readonly tokenEndpoint: string
+  readonly apiBaseUrl: string
+  readonly issuer?: string | undefined
+  readonly authorizationEndpoint?: string | undefined
+  readonly userinfoEndpoint?: string | undefined
+  readonly revocationEndpoint?: string | undefined
+  readonly endSessionEndpoint?: string | undefined
+  readonly [allowInsecureHttp]?: boolean | undefined
 }
 
 /**
@@ -148,15 +203,11 @@ const trust = (environment: Environment): Environment => {
  * @category constructors
  * @since 0.1.0
  */
-export const custom = (options: {
-  readonly name?: string | undefined
-  readonly tokenEndpoint: string
-  readonly apiBaseUrl: string
-  readonly [allowInsecureHttp]?: boolean | undefined
-}): Environment => {
-  const { name = "custom" } = options
+export const custom = (options: Options): Environment => {
   const decode = options[allowInsecureHttp] === true ? decodeInsecureEndpoints : decodeEndpoints
-  return trust({ name, ...decode(options) })
+  const environment = complete({ name: options.name, ...decode(options) })
+  trusted.add(environment)
+  return environment
 }
 
 /**
@@ -220,7 +271,7 @@ export const config: Config.Config<Environment> = Config.succeed(undefined).pipe
   ),
   Config.map(({ ITWIN_ENVIRONMENT, ITWIN_TOKEN_ENDPOINT, ITWIN_API_URL }) => {
     if (ITWIN_TOKEN_ENDPOINT !== undefined && ITWIN_API_URL !== undefined) {
-      return trust({ name: "custom", tokenEndpoint: ITWIN_TOKEN_ENDPOINT, apiBaseUrl: ITWIN_API_URL })
+      return custom({ tokenEndpoint: ITWIN_TOKEN_ENDPOINT, apiBaseUrl: ITWIN_API_URL })
     }
     return ITWIN_ENVIRONMENT === "qa" ? qa : production
   })
