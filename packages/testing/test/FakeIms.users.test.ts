@@ -37,6 +37,19 @@ describe("users of FakeIms in process", () => {
     }).pipe(Effect.provide(FakeIms.layerTest({ environment })))
   )
 
+  it.effect("keeps the address of the app as it was registered", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* s.addAda
+      const redirectUris = ["com.example.app:/callback", "https://a.example/x?tenant=1&b=%2F"]
+      const app = yield* fake.registerApp({ name: "Native", type: "native", redirectUris })
+      for (const redirectUri of redirectUris) {
+        const { href } = yield* fake.signIn(yield* s.authorizeUrl(app, { redirect_uri: redirectUri }))
+        assert.isTrue(href.startsWith(`${redirectUri}${redirectUri.includes("?") ? "&" : "?"}code=fake-code-`), href)
+      }
+    }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+
   it.effect("rejects a code from the moment when its life has passed", () =>
     Effect.gen(function* () {
       const fake = yield* FakeIms.FakeIms

@@ -231,6 +231,9 @@ export const usersContract = (
           assert.isFalse(location.searchParams.has("code"))
         }
       }
+      const secret = yield* s.authorizeUrl(app, { scope: "fake-secret-in-scope" })
+      yield* browser.open(secret)
+      assert.notInclude(JSON.stringify(yield* fake.journal), "in-scope")
       const twice = yield* s.authorizeUrl(app)
       twice.searchParams.append("state", "state-2")
       const { location } = yield* browser.open(twice)
