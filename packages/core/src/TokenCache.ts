@@ -63,14 +63,16 @@ import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
 import { checkCount, checkDuration, checkOption } from "./internal/checkOption.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
-import { makeAcquireToken } from "./internal/life/acquireToken.ts"
+import { type Ask, makeAcquireToken } from "./internal/life/acquireToken.ts"
 import * as phase from "./internal/life/phase.ts"
+import { makeRunRequest } from "./internal/life/runRequest.ts"
 import { makeTokenLife } from "./internal/life/tokenLife.ts"
 import { TokenStore } from "./internal/store/reference.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
 import * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
 import type * as TokenError from "./TokenError.ts"
+import * as TokenRequest from "./TokenRequest.ts"
 
 /**
  * Describes what the cache knows about one scope set.
@@ -225,30 +227,35 @@ export const make: (
     }
     const environment = yield* Environment.configured
     const clock = yield* Clock.Clock
+    const now = () => phase.monotonicMillis(clock)
     const policy = yield* RetryPolicy
     const client = yield* HttpClient.HttpClient
     const replayFailures = options.replayFailures ?? true
     const sharing = store?.share({ clock, endpoint: environment.tokenEndpoint, replayFailures })
 
+    const run = makeRunRequest({ environment, policy, now, client, withOwnTransport: yield* pinTransport(client) })
+    const send: Ask<Scopes.Scopes> = (credentials, scopes, attempt) =>
+      Effect.map(run(TokenRequest.send({ credentials, scopes }), attempt), ({ answer, bornAt }) => ({
+        token: answer,
+        bornAt
+      }))
+
     const life = yield* makeTokenLife({
       name,
+      keyAttribute: "itwin.scopes",
       endpoint: environment.tokenEndpoint,
       policy,
       margins,
       maxKeys,
       replayFailures,
       renewal: options.renewal ?? "background",
-      keyOf: (token) => token.requestedScopes,
       onRejected: sharing?.reject,
       acquire: makeAcquireToken({
         provider: yield* SecretProvider,
-        environment,
-        policy,
+        endpoint: environment.tokenEndpoint,
         lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
-        now: () => phase.monotonicMillis(clock),
-        client,
-        withOwnTransport: yield* pinTransport(client),
-        sharing
+        now,
+        ask: sharing?.ask(send) ?? send
       })
     })
 
@@ -263,21 +270,16 @@ export const make: (
         const refresh = life.refresh(scopes)
         return sharing?.fromIms(refresh) ?? refresh
       },
-      replace: life.replace,
+      replace: (token) => life.replace(token.requestedScopes, token),
       invalidate: (token) =>
         Effect.suspend(() => {
-          life.invalidate(token)
+          life.invalidate(token.requestedScopes, token)
           return sharing?.drop(token) ?? Effect.void
         }),
       peekUnsafe: (scopes = defaultScopes) => life.peek(scopes),
       isReady: life.isReady(defaultScopes),
       status: Effect.sync(() =>
-        life.status(defaultScopes).map(({ key, phase, token, ...known }) => ({
-          scopes: key,
-          state: phase === "over" ? "none" : phase,
-          expiresAt: token?.expiresAt,
-          ...known
-        }))
+        [...new Set([defaultScopes, ...life.keys()])].map((scopes) => ({ scopes, ...life.status(scopes) }))
       )
     }
   })
