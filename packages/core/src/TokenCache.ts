@@ -53,7 +53,7 @@
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -61,9 +61,10 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
-import { checkCount, checkDuration, checkOption } from "./internal/checkOption.ts"
+import { checkCount } from "./internal/checkOption.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
 import { type Ask, makeAcquireToken } from "./internal/life/acquireToken.ts"
+import { lastKnownGoodOf, marginsOf } from "./internal/life/options.ts"
 import * as phase from "./internal/life/phase.ts"
 import { makeRunRequest } from "./internal/life/runRequest.ts"
 import { makeTokenLife } from "./internal/life/tokenLife.ts"
@@ -192,14 +193,6 @@ export interface Options {
   readonly warmUp?: boolean | undefined
 }
 
-const millisOf = (name: string, input: Duration.Input): number =>
-  Duration.toMillis(checkDuration(`TokenCache: ${name}`, input))
-
-const marginOf = (name: string, { atMost, ofLife }: Margin): phase.Margin => {
-  checkOption(`TokenCache: ${name}.ofLife`, ofLife, ofLife >= 0 && ofLife <= 1, "from 0 to 1")
-  return { ofLife, atMost: millisOf(`${name}.atMost`, atMost) }
-}
-
 /**
  * Builds a token cache that is closed with the scope. Fails with a `ConfigError` if no `Environment` is provided and
  * the variables of `Environment.config` are invalid. Dies with a `RangeError` if an option is invalid.
@@ -211,20 +204,11 @@ export const make: (
   options?: Options
 ) => Effect.Effect<TokenCache["Service"], Config.ConfigError, SecretProvider | HttpClient.HttpClient | Scope.Scope> =
   Effect.fnUntraced(function* (options: Options = {}) {
-    const {
-      name = "default",
-      scopes: defaultScopes = Scopes.itwinPlatform,
-      maxKeys = 1000,
-      jitter = phase.defaults.jitter
-    } = options
+    const { name = "default", scopes: defaultScopes = Scopes.itwinPlatform, maxKeys = 1000 } = options
     checkCount("TokenCache: maxKeys", maxKeys)
-    checkOption("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
     const store = yield* TokenStore
-    const margins: phase.Margins = {
-      soft: marginOf("soft", options.soft ?? (store === undefined ? phase.defaults.soft : phase.softWithStore)),
-      hard: marginOf("hard", options.hard ?? phase.defaults.hard),
-      jitter
-    }
+    const softDefault = store === undefined ? phase.defaults.soft : phase.softWithStore
+    const margins = marginsOf("TokenCache", options, softDefault)
     const environment = yield* Environment.configured
     const clock = yield* Clock.Clock
     const now = () => phase.monotonicMillis(clock)
@@ -253,7 +237,7 @@ export const make: (
       acquire: makeAcquireToken({
         provider: yield* SecretProvider,
         endpoint: environment.tokenEndpoint,
-        lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
+        lastKnownGood: lastKnownGoodOf("TokenCache", options.lastKnownGood),
         now,
         ask: sharing?.ask(send) ?? send
       })

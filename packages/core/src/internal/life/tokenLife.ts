@@ -389,12 +389,20 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     },
     keys: () => [...tokens.keys(), ...backoff.keys()],
     isInProgress: flights.isInProgress,
-    adopt: (key, token) =>
-      Effect.map(safeRandom, (random) => {
+    adopt: (key, token) => {
+      const held = tokens.get(key)?.token
+      const isNews =
+        held === undefined ||
+        (!isSame(held, token) && held.issuedAt.epochMilliseconds <= token.issuedAt.epochMilliseconds)
+      if (!isNews) return Effect.void
+      return Effect.map(safeRandom, (random) => {
         const at = now()
-        const age = Math.max(0, at.wall - token.issuedAt.epochMilliseconds)
-        tokens.put(key, makeEntry(token, at.monotonic - age, options.margins, random))
-      }),
+        // The clock of the other replica may be ahead. Otherwise its token would count as one of the future.
+        const issuedAt = Math.min(at.wall, token.issuedAt.epochMilliseconds)
+        const entry = makeEntry(token, at.monotonic - (at.wall - issuedAt), options.margins, random)
+        tokens.put(key, { ...entry, issuedAt: { ...entry.issuedAt, wall: issuedAt } })
+      })
+    },
     forget
   }
 })
