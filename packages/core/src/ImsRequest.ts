@@ -51,6 +51,7 @@ import { parseRetryAfter } from "./internal/http/retryAfter.ts"
 import { transportOf } from "./internal/http/transport.ts"
 import { defectOf, describeDefect } from "./internal/shown/defect.ts"
 import { formatDuration } from "./internal/shown/formatDuration.ts"
+import * as strictJson from "./internal/strictJson.ts"
 import { version } from "./internal/version.ts"
 import type { TransportKind } from "./TokenError.ts"
 
@@ -62,8 +63,11 @@ import type { TransportKind } from "./TokenError.ts"
  */
 export class ImsRequestError extends Schema.Error<ImsRequestError>("@effect-itwin/core/ImsRequestError")({
   _tag: Schema.tag("ImsRequestError"),
-  /** Where the request failed: in the transport, by the time limit, a redirect, the size, or in code of the program. */
-  kind: Schema.Literals(["transport", "timeout", "redirect", "size", "defect"]),
+  /**
+   * Where the request failed: in the transport, by the time limit, a redirect, the size, or in code of the program. A
+   * request that needs a success also fails by the status.
+   */
+  kind: Schema.Literals(["transport", "timeout", "redirect", "size", "status", "defect"]),
   /** What happened, as the end of a sentence whose subject is the endpoint. */
   detail: Schema.String
 }) {
@@ -192,3 +196,12 @@ export const checkUrl = (option: string, url: string): string => {
   if (expected !== undefined) throw new RangeError(`${option} must be ${expected}`)
   return new URL(url).href
 }
+
+/**
+ * Returns the JSON object in a text of IMS. Returns undefined if the text is not JSON, is not an object, or repeats a
+ * name in an object: parsers differ in which of repeated names they use (RFC 7519 §4).
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseObject: (json: string) => Readonly<Record<string, unknown>> | undefined = strictJson.parseObject

@@ -3,6 +3,7 @@
  */
 export * as AccessControl from "./AccessControl.ts"
 export * as AccessToken from "./AccessToken.ts"
+export * as AuthorizationCode from "./AuthorizationCode.ts"
 export * as ClientCredentials from "./ClientCredentials.ts"
 export * as Environment from "./Environment.ts"
 export * as ImsRequest from "./ImsRequest.ts"
