@@ -24,6 +24,7 @@ import * as reset from "./reset.ts"
 import * as routes from "./routes.ts"
 import * as script from "./script.ts"
 import * as tokens from "./tokens.ts"
+import * as users from "./users.ts"
 import * as vault from "./vault.ts"
 
 const description = `Controls a running fake-ims, for tests in any language.
@@ -40,6 +41,7 @@ const api = HttpApi.make("fake-ims")
     journal.journal,
     clock.clock,
     apps.apps,
+    users.users,
     tokens.tokens,
     iTwins.iTwins,
     routes.routes,
@@ -84,6 +86,7 @@ export const makeApp = (admin: Admin): Effect.Effect<App, never, Scope.Scope> =>
       journal.layer(admin),
       clock.layer(admin),
       apps.layer(admin),
+      users.layer(admin),
       tokens.layer(admin),
       iTwins.layer(admin),
       routes.layer(admin),
