@@ -71,11 +71,11 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { AccessToken } from "./AccessToken.ts"
+import { IdToken } from "./AuthorizationCode.ts"
 import { checkLimit, checkOption } from "./internal/checkOption.ts"
 import { hold } from "./internal/session/lock.ts"
 import { makeMemoryBackend } from "./internal/session/memory.ts"
 import { sessionOfText, textOfSession } from "./internal/session/sessionText.ts"
-import { User } from "./internal/session/user.ts"
 import { bytesOf, randomText } from "./internal/store/aead.ts"
 import { makeRunStep } from "./internal/store/step.ts"
 import * as Scopes from "./Scopes.ts"
@@ -164,7 +164,7 @@ export class Session extends Schema.Class<Session>("@effect-itwin/core/SessionSt
   /** Ends the session at IMS. */
   idToken: secret,
   /** The claims of the user. */
-  user: Schema.optional(User),
+  user: Schema.optional(IdToken),
   signedInAt: Schema.DateTimeUtc,
   /** When the user must sign in again. */
   expiresAt: Schema.DateTimeUtc

@@ -27,6 +27,7 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
@@ -39,9 +40,11 @@ import * as Option from "effect/Option"
 import type * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
+import type { IdToken, SignedIn } from "./AuthorizationCode.ts"
 import { type ClientCredentials, PublicClient } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
 import { checkCount, checkLimit } from "./internal/checkOption.ts"
+import { detached } from "./internal/detached.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
 import { type Ask, makeAcquireToken } from "./internal/life/acquireToken.ts"
 import { lastKnownGoodOf, marginsOf } from "./internal/life/options.ts"
@@ -51,6 +54,7 @@ import { type Attempt, makeTokenLife, type TokenLife } from "./internal/life/tok
 import { isSame } from "./internal/life/tokens.ts"
 import { type Client, type Known, makeRenewal } from "./internal/session/renewal.ts"
 import { randomText } from "./internal/store/aead.ts"
+import { revoke as revokeToken } from "./internal/users/revoke.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
 import * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
@@ -58,20 +62,6 @@ import type { SecretProviderError } from "./SecretProviderError.ts"
 import { makeId, Session, type SessionId, SessionStore } from "./SessionStore.ts"
 import type * as TokenCache from "./TokenCache.ts"
 import * as TokenError from "./TokenError.ts"
-
-/**
- * Describes a user who has just signed in.
- *
- * @category models
- * @since 0.1.0
- */
-export interface SignedIn {
-  readonly accessToken: AccessToken
-  /** Present if the app requested `offline_access`. */
-  readonly refreshToken?: Redacted.Redacted | undefined
-  readonly idToken?: Redacted.Redacted | undefined
-  readonly claims?: Session["user"]
-}
 
 /**
  * Describes a session without its tokens.
@@ -85,7 +75,7 @@ export interface SessionInfo {
   readonly clientId: string
   readonly scopes: Scopes.Scopes
   /** The claims of the user. */
-  readonly user: Session["user"]
+  readonly user: IdToken | undefined
   readonly signedInAt: DateTime.Utc
   /** When the user must sign in again. */
   readonly expiresAt: DateTime.Utc
@@ -203,14 +193,30 @@ const makeWith = Effect.fnUntraced(function* (
   const client = yield* HttpClient.HttpClient
   const endpoint = environment.tokenEndpoint
   const now = () => phase.monotonicMillis(clock)
-  const run = makeRunRequest({ environment, policy, now, client, withOwnTransport: yield* pinTransport(client) })
 
   const sessions = new Map<string, Known>()
   const forget = (key: string) => {
     sessions.delete(key)
     life.forget(key)
   }
-  const revoke = (_token: Redacted.Redacted): Effect.Effect<void> => Effect.void
+  const withOwnTransport = yield* pinTransport(client)
+  const run = makeRunRequest({ environment, policy, now, client, withOwnTransport })
+
+  /** A refresh token that is not revoked ends by itself, so a failure is only logged. */
+  const revoke = (token: Redacted.Redacted): Effect.Effect<void> =>
+    detached(app.credentials).pipe(
+      Effect.flatMap((credentials) => revokeToken(environment, credentials, token, "refresh_token")),
+      Effect.provideService(HttpClient.HttpClient, client),
+      Effect.updateContext(withOwnTransport),
+      Effect.provideService(RetryPolicy, policy),
+      Effect.timeout(policy.totalTimeout),
+      Effect.catchCause((cause) => {
+        const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+        const why = error === undefined || Cause.hasDies(cause) ? "The program failed." : error.message
+        return Effect.ignoreCause(Effect.logWarning(`A refresh token was not revoked, and stays valid at IMS. ${why}`))
+      }),
+      Effect.annotateLogs("itwin.auth.cache", name)
+    )
 
   // Before the life of the tokens, so that its end comes later: it waits for the renewals that were sent.
   const renewal = yield* makeRenewal({

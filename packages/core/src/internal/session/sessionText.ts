@@ -4,9 +4,9 @@ import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { AccessToken } from "../../AccessToken.ts"
+import { IdToken } from "../../AuthorizationCode.ts"
 import { Scopes } from "../../Scopes.ts"
 import { Session } from "../../SessionStore.ts"
-import { User } from "./user.ts"
 
 const Millis = Schema.Finite
 
@@ -25,7 +25,7 @@ const SessionText = Schema.fromJsonString(
       refresh: Schema.optional(Schema.NonEmptyString),
       isRenewalLost: Schema.optional(Schema.Boolean),
       idToken: Schema.optional(Schema.NonEmptyString),
-      user: Schema.optional(User),
+      user: Schema.optional(IdToken),
       signedInAt: Millis,
       expiresAt: Millis
     })
