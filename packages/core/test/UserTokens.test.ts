@@ -194,11 +194,63 @@ describe("UserTokens", () => {
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(failed)
       failing.clear()
-      yield* Scope.close(scope, Exit.void)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(closing)
       const next = yield* replica(store)
       yield* next.get(id)
       assert.deepStrictEqual(yield* refreshes, ["ok"])
     }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("stores what IMS granted as soon as the store works again, without a caller", () =>
+    Effect.gen(function* () {
+      const { failing, store } = yield* faultyMemory
+      const [first, second] = [yield* replica(store), yield* replica(store)]
+      const id = yield* first.open(yield* signIn())
+      yield* minutes(60)
+      failing.add("set")
+      const failed = yield* Effect.forkChild(Effect.exit(first.get(id)), { startImmediately: true })
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(failed)
+      failing.clear()
+      yield* TestClock.adjust("2 seconds")
+      // Otherwise this replica would use the old refresh token a second time.
+      yield* second.get(id)
+      assert.deepStrictEqual(yield* refreshes, ["ok"])
+    }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("revokes what IMS granted when the session was closed while the store did not work", () =>
+    Effect.gen(function* () {
+      const { failing, store } = yield* faultyMemory
+      const [first, second] = [yield* replica(store), yield* replica(store)]
+      const fake = yield* FakeIms.FakeIms
+      const id = yield* first.open(yield* signIn())
+      yield* minutes(60)
+      failing.add("set")
+      const failed = yield* Effect.forkChild(Effect.exit(first.get(id)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(failed)
+      yield* second.close(id)
+      failing.clear()
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* fake.countRequests("POST /connect/revocation"), 2)
+      assert.strictEqual(reasonOf(yield* Effect.exit(first.get(id))), "SignedOut unknown")
+    }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("keeps sessions that it has forgotten, because the store has them", () =>
+    Effect.gen(function* () {
+      const tokens = yield* replica(yield* memory, { maxKeys: 2 })
+      const ids = yield* Effect.replicateEffect(Effect.flatMap(signIn(), tokens.open), 6)
+      for (let hour = 0; hour < 3; hour++) {
+        for (const id of ids) yield* tokens.get(id)
+        yield* minutes(59.5)
+        for (const id of ids) yield* tokens.get(id)
+      }
+      assert.strictEqual((yield* refreshes).length, 3 * ids.length)
+    }).pipe(Effect.provide(layerIms()))
   )
 
   it.effect("finishes a renewal that was sent before the layer closes", () =>

@@ -28,6 +28,7 @@ import { isSame } from "../life/tokens.ts"
 /** What this process knows of a session, in addition to the store. */
 export interface Known {
   readonly id: SessionId
+  readonly key: string
   /** The token that an API rejected, or that a caller invalidated. */
   rejected: AccessToken | undefined
   /** What IMS granted and the store has not taken yet. `replaces` is the refresh token that it was granted for. */
@@ -234,16 +235,49 @@ export const makeRenewal = Effect.fnUntraced(function* (
     return unsaved.session
   })
 
+  /** Forgets a session that has ended, and revokes what IMS granted for it. */
+  const settle = (known: Known) => (error: TokenError.TokenError) =>
+    Effect.suspend(() => {
+      if (error.reason._tag !== "SignedOut") return Effect.void
+      const token = known.unsaved?.session.refreshToken
+      known.unsaved = undefined
+      options.forget(known.key)
+      return token === undefined ? Effect.void : options.revoke(token)
+    })
+
+  const saveLater = (known: Known) =>
+    Effect.andThen(stored(store.lock(known.id)), current(known)).pipe(
+      Effect.scoped,
+      Effect.tapError(settle(known)),
+      Effect.ignore
+    )
+
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
       yield* Effect.forEach(running, Deferred.await, { concurrency: "unbounded", discard: true })
-      const save = (known: Known) => Effect.scoped(Effect.andThen(store.lock(known.id), current(known)))
-      yield* Effect.forEach(options.unsaved(), (known) => Effect.ignore(save(known)), {
-        concurrency: "unbounded",
-        discard: true
-      }).pipe(Effect.timeoutOption(Duration.times(store.timeout, 3)))
+      yield* Effect.forEach(options.unsaved(), saveLater, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.timeoutOption(Duration.times(store.timeout, 3))
+      )
     })
   )
+  const scope = yield* Effect.scope
+  const saving = new Set<Known>()
+
+  /**
+   * Stores what IMS granted as soon as the store works again. Otherwise another replica could be first, and use the old
+   * refresh token a second time.
+   */
+  const keepSaving = (known: Known) =>
+    Effect.suspend(() => {
+      if (known.unsaved === undefined || saving.has(known)) return Effect.void
+      saving.add(known)
+      return Effect.sleep(Duration.millis(500)).pipe(
+        Effect.andThen(saveLater(known)),
+        Effect.repeat({ while: () => known.unsaved !== undefined }),
+        Effect.ensuring(Effect.sync(() => saving.delete(known))),
+        Effect.forkIn(scope)
+      )
+    })
 
   const lock = (id: SessionId, attempt: Attempt) => {
     const limit = Duration.times(attempt.timeLeft(), 2 / 3)
@@ -269,15 +303,8 @@ export const makeRenewal = Effect.fnUntraced(function* (
         return yield* finish(renew(known, session, client, attempt, false))
       }).pipe(
         Effect.scoped,
-        Effect.tapError((error) =>
-          Effect.suspend(() => {
-            if (error.reason._tag !== "SignedOut") return Effect.void
-            const token = known.unsaved?.session.refreshToken
-            known.unsaved = undefined
-            options.forget(key)
-            return token === undefined ? Effect.void : options.revoke(token)
-          })
-        ),
+        Effect.tapError(settle(known)),
+        Effect.tapError(() => keepSaving(known)),
         tracked
       )
     })
