@@ -251,7 +251,7 @@ const makeWith = Effect.fnUntraced(function* (
 
   /** Remembers the session. Forgets the one that was used longest ago, unless it is being renewed. */
   const remember = (id: SessionId, key: string): Known => {
-    const known = sessions.get(key) ?? { id, key, rejected: undefined, unsaved: undefined }
+    const known = sessions.get(key) ?? { id, key, rejected: undefined, lost: undefined, unsaved: undefined }
     sessions.delete(key)
     sessions.set(key, known)
     if (sessions.size > maxKeys) {

@@ -31,6 +31,8 @@ export interface Known {
   readonly key: string
   /** The token that an API rejected, or that a caller invalidated. */
   rejected: AccessToken | undefined
+  /** The refresh token for which an answer was lost. The store may not have taken that. */
+  lost: Redacted.Redacted | undefined
   /** What IMS granted and the store has not taken yet. `replaces` is the refresh token that it was granted for. */
   unsaved: { readonly session: Session; readonly replaces: Redacted.Redacted | undefined } | undefined
 }
@@ -208,7 +210,7 @@ export const makeRenewal = Effect.fnUntraced(function* (
       }
       const error = outcome.failure
       if (error.reason._tag === "InvalidGrant") {
-        const isLost = session.isRenewalLost === true || attempts > 1
+        const isLost = session.isRenewalLost === true || attempts > 1 || isSameSecret(known.lost, refreshToken)
         const other = yield* rejected(known, session, error, isLost)
         if (isUseful(other.accessToken, known, session.accessToken)) {
           return { token: other.accessToken, bornAt: bornAt(other.accessToken) }
@@ -216,7 +218,9 @@ export const makeRenewal = Effect.fnUntraced(function* (
         return isLast ? yield* Effect.fail(error) : yield* renew(known, other, client, attempt, true)
       }
       if (attempts > 0 && !isAnswered(error) && session.isRenewalLost !== true) {
-        yield* Effect.ignore(store.set(known.id, change(session, { isRenewalLost: true }), { create: false }))
+        known.lost = refreshToken
+        const marked = change(session, { isRenewalLost: true })
+        yield* Effect.ignore(Effect.retry(store.set(known.id, marked, { create: false }), saveAgain))
       }
       return yield* Effect.fail(error)
     })
