@@ -1,5 +1,6 @@
 // Mutations of the token's life: each breaks one rule, and a test must fail. `node scripts/mutations.ts` runs them.
 // `search` must occur exactly once in the source.
+import { signInRows } from "./signInMutations.ts"
 import { storeRows } from "./storeMutations.ts"
 
 export interface Mutation {
@@ -569,7 +570,7 @@ const rows: ReadonlyArray<Row> = [
   [11, "warms up once", life, ", warmUp(key))", ", Effect.void)", "TokenCache.readiness"]
 ]
 
-export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows].map(
+export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows, ...signInRows].map(
   ([rule, breaks, file, search, replace, ...tests]) => ({
     rule,
     breaks,

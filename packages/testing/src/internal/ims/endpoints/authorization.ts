@@ -8,7 +8,7 @@ import { readForm } from "../form.ts"
 import { host } from "../oauthError.ts"
 import { consentPage, formPath, signInPage } from "../pages/signInPages.ts"
 import { openSession, type Session } from "../signIns.ts"
-import { type Ims, now } from "../state.ts"
+import { type Ims, now, pathsOf } from "../state.ts"
 import { findUser } from "../users.ts"
 
 const askWho = (ims: Ims, call: Call, request: AuthorizationRequest): Response => {
@@ -116,13 +116,13 @@ export const authorization = (ims: Ims): ReadonlyArray<Route> => [
   {
     host,
     method: "GET",
-    paths: ["/connect/authorize"],
+    paths: pathsOf("/connect/authorize", ims.environment.authorizationEndpoint),
     serve: (call) => withRequest(ims, call, call.query, (request) => authorize(ims, call, request))
   },
   {
     host,
     method: "POST",
-    paths: ["/connect/authorize"],
+    paths: pathsOf("/connect/authorize", ims.environment.authorizationEndpoint),
     serve: (call) =>
       isForm(call)
         ? withRequest(ims, call, new URLSearchParams(call.body), (request) => authorize(ims, call, request))
@@ -133,7 +133,7 @@ export const authorization = (ims: Ims): ReadonlyArray<Route> => [
     method: "POST",
     paths: [formPath],
     serve: (call) => {
-      if (!isSameOrigin(call)) {
+      if (!isSameOrigin(ims, call)) {
         return show(call, { error: "invalid_request", why: "The form was sent by a page of another site." })
       }
       const form = readForm(call)
