@@ -9,7 +9,7 @@ import {
   UserTokens
 } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Cause, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
+import { Cause, Clock, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import {
   email,
@@ -24,7 +24,9 @@ import {
   signIn,
   signInPublic,
   silent,
-  textOf
+  storeError,
+  textOf,
+  withFaults
 } from "./userSupport.ts"
 
 const refreshTokenOf = (store: SessionStore.SessionStore["Service"], id: SessionStore.SessionId) =>
@@ -313,6 +315,99 @@ describe("UserTokens", () => {
     }).pipe(Effect.provide([layerIms(), silent]))
   )
 
+  it.effect("returns no token, not even a valid one, when the renewal says that the session has ended", () =>
+    Effect.gen(function* () {
+      const tokens = yield* replica(yield* memory)
+      const fake = yield* FakeIms.FakeIms
+      const id = yield* tokens.open(yield* signIn())
+      yield* tokens.get(id)
+      yield* minutes(59.5)
+      yield* fake.revokeSignIns(email)
+      assert.strictEqual(reasonOf(yield* Effect.exit(tokens.get(id))), "SignedOut rejected")
+    }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("ends a session at its end, also when the store keeps it longer", () =>
+    Effect.gen(function* () {
+      const backend = yield* SessionStore.makeMemory
+      const store = SessionStore.make({
+        ...backend,
+        set: (name, text, options) => backend.set(name, text, { ...options, life: 1e9 })
+      })
+      const tokens = yield* replica(store, { life: "2 hours" })
+      const id = yield* tokens.open(yield* signIn())
+      yield* minutes(119)
+      yield* tokens.get(id)
+      yield* minutes(1)
+      assert.strictEqual(reasonOf(yield* Effect.exit(tokens.get(id))), "SignedOut expired")
+      assert.isTrue(Option.isNone(yield* store.get(id)))
+    }).pipe(Effect.provide(layerIms()))
+  )
+
+  it.effect("sends no refresh token of another client", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const fake = yield* FakeIms.FakeIms
+      const other = yield* fake.registerApp({
+        name: "Other",
+        type: "web",
+        redirectUris: ["https://other.example.com/"]
+      })
+      const tokens = yield* replica(store)
+      const id = yield* tokens.open(yield* signIn())
+      const foreign = yield* replica(store).pipe(
+        Effect.provideService(SecretProvider.SecretProvider, { credentials: Effect.succeed(other.credentials) })
+      )
+      yield* minutes(60)
+      assert.strictEqual(reasonOf(yield* Effect.exit(foreign.get(id))), "SignedOut unknown")
+      assert.deepStrictEqual(yield* refreshes, [])
+      yield* tokens.get(id)
+    }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("does not renew a new token because the clock of the replica that stored it is ahead", () =>
+    Effect.gen(function* () {
+      const store = yield* memory
+      const clock = yield* Clock.Clock
+      const behind: Clock.Clock = {
+        ...clock,
+        sleep: (duration) => clock.sleep(duration),
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() - 3_000
+      }
+      const first = yield* replica(store)
+      const second = yield* Effect.provideService(replica(store), Clock.Clock, behind)
+      const id = yield* first.open(yield* signIn())
+      yield* second.get(id)
+      yield* minutes(0)
+      assert.strictEqual((yield* second.cacheOf(id).status)[0]?.state, "fresh")
+      assert.deepStrictEqual(yield* refreshes, [])
+    }).pipe(Effect.provide(layerIms()))
+  )
+
+  it.effect("does not replace what another replica stored by what it could not store itself", () =>
+    Effect.gen(function* () {
+      // IMS accepts the old refresh token for a while, so both replicas get new tokens.
+      const backend = yield* SessionStore.makeMemory
+      let isBroken = false
+      const broken = withFaults(backend, (step) => (isBroken && step === "set" ? Effect.fail(storeError) : Effect.void))
+      const store = SessionStore.make(backend)
+      const [first, second] = [yield* replica(SessionStore.make(broken)), yield* replica(store)]
+      const id = yield* first.open(yield* signIn())
+      yield* minutes(60)
+      isBroken = true
+      const failed = yield* Effect.forkChild(Effect.exit(first.get(id)), { startImmediately: true })
+      yield* TestClock.adjust("500 millis")
+      yield* Fiber.join(failed)
+      const waiting = yield* Effect.forkChild(second.get(id), { startImmediately: true })
+      yield* TestClock.adjust("3 seconds")
+      const stored = yield* Fiber.join(waiting)
+      isBroken = false
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(textOf(yield* first.get(id)), textOf(stored))
+      assert.deepStrictEqual(yield* refreshes, ["ok", "ok"])
+    }).pipe(Effect.provide([layerIms({ profile: { refreshTokenGraceSeconds: 60 } }), silent]))
+  )
+
   it.effect("uses the refresh token of another replica when IMS rejects the old one", () =>
     Effect.gen(function* () {
       // One row of sessions, but each replica has its own locks, as when the lock was lost.
@@ -355,6 +450,27 @@ describe("UserTokens", () => {
       assert.strictEqual(textOf(yield* first.get(id)), textOf(token))
       yield* minutes(14)
       assert.match(reasonOf(yield* Effect.exit(first.get(id))), /^SignedOut/)
+    }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("keeps the access token after a lost answer also when the store did not take that it was lost", () =>
+    Effect.gen(function* () {
+      const { failing, store } = yield* faultyMemory
+      const tokens = yield* replica(store)
+      const id = yield* tokens.open(yield* signIn())
+      const token = yield* tokens.get(id)
+      yield* minutes(46)
+      yield* script(Fault.once(Fault.resetAmidBody))
+      failing.add("set")
+      yield* tokens.get(id)
+      yield* TestClock.adjust("1 second")
+      failing.clear()
+      yield* TestClock.adjust("5 seconds")
+      for (let i = 0; i < 3; i++) {
+        assert.strictEqual(textOf(yield* tokens.get(id)), textOf(token))
+        yield* TestClock.adjust("5 seconds")
+      }
+      assert.strictEqual((yield* refreshes).length, 2)
     }).pipe(Effect.provide([layerIms(), silent]))
   )
 

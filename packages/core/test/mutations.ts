@@ -2,6 +2,7 @@
 // `search` must occur exactly once in the source.
 import { signInRows } from "./signInMutations.ts"
 import { storeRows } from "./storeMutations.ts"
+import { userRows } from "./userMutations.ts"
 
 export interface Mutation {
   /** Groups the mutations of one mechanism, for the filter of scripts/mutations.ts. */
@@ -570,7 +571,7 @@ const rows: ReadonlyArray<Row> = [
   [11, "warms up once", life, ", warmUp(key))", ", Effect.void)", "TokenCache.readiness"]
 ]
 
-export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows, ...signInRows].map(
+export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows, ...userRows, ...signInRows].map(
   ([rule, breaks, file, search, replace, ...tests]) => ({
     rule,
     breaks,
