@@ -25,6 +25,47 @@
  * All replicas must share one `SessionStore`. With a store for each replica, two renewals at once lose the session: IMS
  * sees the refresh token used twice, and ends it.
  *
+ * **Example** (From the sign-in to the sign-out)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { AuthorizationCode, ITwinHttpClient, Scopes, SessionStore, TokenCache, Users, UserTokens } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * const redirectUri = "https://app.example.com/callback"
+ * const App = UserTokens.layer.pipe(
+ *   Layer.provide(SessionStore.layerMemory),
+ *   Layer.provideMerge(FakeIms.layerTest({ app: { name: "Web", type: "web", redirectUris: [redirectUri] } }))
+ * )
+ *
+ * it.effect("calls an API as the user", () =>
+ *   Effect.gen(function* () {
+ *     const fake = yield* FakeIms.FakeIms
+ *     yield* fake.addUser({ email: "ada@example.com" })
+ *     const users = yield* UserTokens.UserTokens
+ *     const credentials = yield* users.credentials
+ *     const { transaction, url } = yield* AuthorizationCode.start({
+ *       clientId: credentials.clientId,
+ *       redirectUri,
+ *       scopes: Scopes.make("itwin-platform offline_access openid")
+ *     })
+ *     const callback = yield* fake.signIn(Redacted.value(url))
+ *     const id = yield* users.open(yield* AuthorizationCode.redeem(callback.searchParams, transaction, credentials))
+ *
+ *     const client = yield* ITwinHttpClient.make().pipe(
+ *       Effect.provideService(TokenCache.TokenCache, users.cacheOf(id))
+ *     )
+ *     const me = yield* Users.me.pipe(Effect.provideService(ITwinHttpClient.ITwinHttpClient, client))
+ *     assert.strictEqual(me.email, "ada@example.com")
+ *
+ *     yield* users.close(id)
+ *     const error = yield* Effect.flip(users.get(id))
+ *     assert.strictEqual(error.reason._tag, "SignedOut")
+ *   }).pipe(Effect.provide(App))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -354,7 +395,8 @@ const makeWith = Effect.fnUntraced(function* (
           signedInAt,
           expiresAt: refreshToken === undefined ? DateTime.min(latest, accessToken.expiresAt) : latest
         })
-        yield* stored(store.set(id, session, { create: true }))
+        const isLost = refreshToken === undefined ? Effect.void : revoke(refreshToken)
+        yield* Effect.tapError(stored(store.set(id, session, { create: true })), () => isLost)
         return id
       },
       Effect.provideService(Clock.Clock, clock)
@@ -374,11 +416,15 @@ const makeWith = Effect.fnUntraced(function* (
       function* (id: SessionId) {
         const session = Option.getOrUndefined(yield* stored(store.get(id)))
         if (session === undefined) return { idToken: undefined }
-        yield* stored(store.remove(id))
         const { idToken, key, refreshToken } = session
-        const unsaved = sessions.get(key)?.unsaved
-        forget(key)
-        for (const token of [refreshToken, unsaved?.session.refreshToken]) if (token !== undefined) yield* revoke(token)
+        const ending = Effect.gen(function* () {
+          yield* stored(store.remove(id))
+          const unsaved = sessions.get(key)?.unsaved
+          forget(key)
+          for (const token of [refreshToken, unsaved?.session.refreshToken])
+            if (token !== undefined) yield* revoke(token)
+        })
+        yield* renewal.finish(ending)
         return { idToken }
       },
       Effect.provideService(Clock.Clock, clock)

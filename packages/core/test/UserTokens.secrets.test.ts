@@ -9,6 +9,7 @@ import { email, faultyMemory, layerIms, minutes, replica, script, signIn } from 
 
 const key = Redacted.make(Buffer.from("fake-secret-a+b/c=fake-secret-a+").toString("base64"))
 
+// Tokens live for two minutes, because the exporter runs every few seconds.
 const outcome = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.gen(function* () {
     const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
@@ -56,7 +57,7 @@ const drive = Effect.fnUntraced(function* (printed: Array<unknown>, secrets: Set
     Fault.hang
   ]) {
     const { cache, id, tokens } = yield* begin
-    yield* minutes(61)
+    yield* minutes(2)
     yield* script(Fault.once(fault))
     printed.push(yield* outcome(tokens.get(id)), yield* outcome(tokens.get(id)), yield* cache.status)
     yield* keep(id)
@@ -64,7 +65,7 @@ const drive = Effect.fnUntraced(function* (printed: Array<unknown>, secrets: Set
   }
   for (const step of ["get", "set", "tryLock", "remove"] as const) {
     const { cache, id, tokens } = yield* begin
-    yield* minutes(61)
+    yield* minutes(2)
     failing.add(step)
     printed.push(yield* outcome(tokens.get(id)), yield* outcome(tokens.close(id)), yield* cache.status)
     failing.clear()
@@ -79,7 +80,7 @@ const drive = Effect.fnUntraced(function* (printed: Array<unknown>, secrets: Set
   printed.push(yield* outcome(closing.tokens.close(closing.id)), yield* outcome(closing.tokens.get(closing.id)))
   const ended = yield* begin
   yield* fake.revokeSignIns(email)
-  yield* minutes(61)
+  yield* minutes(2)
   printed.push(
     yield* outcome(ended.tokens.get(ended.id)),
     yield* outcome(ended.cache.replace((yield* signIn()).accessToken))
@@ -114,7 +115,7 @@ describe("the tokens of users", () => {
       const printed: Array<unknown> = []
       const secrets = new Set([Redacted.value(key)])
       const { exit, exported, seen } = yield* observe(
-        Effect.scoped(drive(printed, secrets)).pipe(Effect.provide(layerIms()))
+        Effect.scoped(drive(printed, secrets)).pipe(Effect.provide(layerIms({ tokenLife: "2 minutes" })))
       )
       if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
       assert.isAbove(secrets.size, 20)

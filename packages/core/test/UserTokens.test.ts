@@ -106,13 +106,15 @@ describe("UserTokens", () => {
     }).pipe(Effect.provide([layerIms(), silent]))
   )
 
-  it.effect("returns the token that another replica renewed, without a request", () =>
+  it.effect("returns the token that another replica renewed, at once and without a request", () =>
     Effect.gen(function* () {
       const store = yield* memory
       const [first, second] = [yield* replica(store), yield* replica(store)]
       const id = yield* first.open(yield* signIn())
       yield* second.get(id)
-      yield* minutes(59.5)
+      yield* minutes(46)
+      yield* first.get(id)
+      yield* minutes(0)
       const renewed = yield* first.get(id)
       assert.strictEqual(textOf(yield* second.get(id)), textOf(renewed))
       assert.deepStrictEqual(yield* refreshes, ["ok"])
@@ -193,7 +195,8 @@ describe("UserTokens", () => {
       yield* minutes(60)
       failing.add("set")
       const failed = yield* Effect.forkChild(Effect.exit(tokens.get(id)), { startImmediately: true })
-      yield* TestClock.adjust("1 second")
+      // Between the last attempt to store it and the next one.
+      yield* TestClock.adjust("600 millis")
       yield* Fiber.join(failed)
       failing.clear()
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
@@ -232,7 +235,8 @@ describe("UserTokens", () => {
       yield* minutes(60)
       failing.add("set")
       const failed = yield* Effect.forkChild(Effect.exit(first.get(id)), { startImmediately: true })
-      yield* TestClock.adjust("1 second")
+      // Between the last attempt to store it and the next one.
+      yield* TestClock.adjust("600 millis")
       yield* Fiber.join(failed)
       yield* second.close(id)
       failing.clear()
@@ -621,6 +625,44 @@ describe("UserTokens", () => {
       assert.deepStrictEqual(yield* refreshes, ["ok"])
       yield* tokens.close(id)
     }).pipe(Effect.provide(layerIms()))
+  )
+
+  it.effect("makes the caller that finds the token due wait for the renewal when it is inline", () =>
+    Effect.gen(function* () {
+      const tokens = yield* replica(yield* memory, { renewal: "inline" })
+      const id = yield* tokens.open(yield* signIn())
+      const first = yield* tokens.get(id)
+      yield* minutes(46)
+      assert.notStrictEqual(textOf(yield* tokens.get(id)), textOf(first))
+    }).pipe(Effect.provide(layerIms()))
+  )
+
+  it.effect("finishes a sign-out whose caller has gone", () =>
+    Effect.gen(function* () {
+      const tokens = yield* replica(yield* memory)
+      const fake = yield* FakeIms.FakeIms
+      const id = yield* tokens.open(yield* signIn())
+      yield* fake.script("POST /connect/revocation", Fault.once(Fault.delay("1 second")))
+      const closing = yield* Effect.forkChild(tokens.close(id), { startImmediately: true })
+      yield* fake.awaitRequest("POST /connect/revocation")
+      const interrupting = yield* Effect.forkChild(Fiber.interrupt(closing), { startImmediately: true })
+      yield* TestClock.adjust("2 seconds")
+      yield* Fiber.join(interrupting)
+      const [revocation] = (yield* fake.journal).filter(({ path }) => path === "/connect/revocation")
+      assert.strictEqual(revocation?.outcome, "ok")
+    }).pipe(Effect.provide([layerIms(), silent]))
+  )
+
+  it.effect("revokes the refresh token when the session can't be stored", () =>
+    Effect.gen(function* () {
+      const { failing, store } = yield* faultyMemory
+      const tokens = yield* replica(store)
+      const fake = yield* FakeIms.FakeIms
+      const signedIn = yield* signIn()
+      failing.add("set")
+      assert.strictEqual(reasonOf(yield* Effect.exit(tokens.open(signedIn))), "SessionUnavailable")
+      assert.strictEqual(yield* fake.countRequests("POST /connect/revocation"), 1)
+    }).pipe(Effect.provide([layerIms(), silent]))
   )
 
   it.effect("dies when an option is invalid", () =>

@@ -1,4 +1,4 @@
-// Mutations of the tokens of users, for scripts/mutations.ts. Their "rule" is 13: sessions.
+// Mutations of the tokens of users, for scripts/mutations.ts. Their "rule" is 14: sessions.
 import type { Row } from "./mutations.ts"
 
 const renewal = "internal/session/renewal.ts"
@@ -21,7 +21,7 @@ const mutation = (
   search: string,
   replace: string,
   ...tests: ReadonlyArray<string>
-): Row => [13, breaks, file, search, replace, ...tests]
+): Row => [14, breaks, file, search, replace, ...tests]
 
 export const userRows: ReadonlyArray<Row> = [
   mutation(
@@ -122,11 +122,11 @@ export const userRows: ReadonlyArray<Row> = [
     usersTest
   ),
   mutation(
-    "returns a token after its session ended",
+    "keeps a pause of an ended session",
     life,
     'if (error.reason._tag === "SignedOut") return',
     "if (false) return",
-    usersTest
+    "tokenLife"
   ),
   mutation(
     "believes the clock of another replica",

@@ -64,6 +64,8 @@ export interface Renewal {
   /** Returns the session from the store; fails with `SignedOut` if there is none. */
   readonly read: (id: SessionId, why: TokenError.SignedOut["why"]) => Effect.Effect<Session, TokenError.TokenError>
   readonly unavailable: (error: SessionStoreError) => TokenError.TokenError
+  /** Makes it finish once begun: neither its caller nor the end of the layer interrupts it. */
+  readonly finish: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 const isSameSecret = (self: Redacted.Redacted | undefined, that: Redacted.Redacted | undefined): boolean =>
@@ -288,7 +290,7 @@ export const makeRenewal = Effect.fnUntraced(function* (
     const detail = "another replica did not release the lock of the session in time."
     return Effect.timeoutOrElse(stored(store.lock(id)), {
       duration: limit,
-      orElse: () => Effect.fail(unavailable({ store: "of the sessions", kind: "timeout", detail }))
+      orElse: () => Effect.fail(unavailable({ store: store.name, kind: "timeout", detail }))
     })
   }
 
@@ -313,5 +315,5 @@ export const makeRenewal = Effect.fnUntraced(function* (
       )
     })
 
-  return { ask, read, unavailable }
+  return { ask, read, unavailable, finish: (self) => tracked(finish(self)) }
 })
