@@ -110,6 +110,23 @@ describe("sessions on Redis", () => {
   )
 })
 
+describe("a user of Redis with the access rules of the README", () => {
+  it.live("can keep sessions, and nothing else", () =>
+    Effect.gen(function* () {
+      const rules = ["on", ">fake-secret-acl", "~effect-itwin:session:*", "resetchannels"]
+      const commands = ["+get", "+set", "+del", "+pexpire", "+evalsha", "+script|load"]
+      yield* Effect.promise(() => server.command("ACL", "SETUSER", "sessions", ...rules, ...commands))
+      const url = `redis://sessions:fake-secret-acl@127.0.0.1:${server.port}`
+      const tokens = yield* replica(yield* open({ url }))
+      const id = yield* tokens.open(yield* signIn())
+      yield* tokens.cacheOf(id).refresh()
+      yield* tokens.close(id)
+      const foreign = yield* replica(yield* open({ url, prefix: "other:" }))
+      assert.strictEqual(reasonOf(yield* Effect.exit(foreign.get(id))), "SessionUnavailable")
+    }).pipe(Effect.provide([layerIms(), silent]), Effect.scoped)
+  )
+})
+
 describe("somebody who can read Redis", () => {
   it.live("finds neither ids nor tokens nor claims in commands, keys and dumps", () =>
     Effect.gen(function* () {
