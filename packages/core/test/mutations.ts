@@ -71,8 +71,22 @@ const rows: ReadonlyArray<Row> = [
     "const isKnown = wall < entry.freshUntil",
     "TokenCache.clocks"
   ],
-  [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
-  [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
+  [
+    1,
+    "remembers failed keys for ever",
+    backoff,
+    "if (now < until + forgetAfter && pauses.size <= capacity) return",
+    "return",
+    "backoff"
+  ],
+  [
+    1,
+    "forgets a pause that holds",
+    backoff,
+    "if (now < until + forgetAfter && pauses.size <= capacity) return",
+    "",
+    "backoff"
+  ],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],
   [
     2,

@@ -2,6 +2,7 @@
 import type { Row } from "./mutations.ts"
 
 const renewal = "internal/session/renewal.ts"
+const finishing = "internal/session/finishing.ts"
 const lock = "internal/session/lock.ts"
 const memory = "internal/session/memory.ts"
 const life = "internal/life/tokenLife.ts"
@@ -63,12 +64,12 @@ export const userRows: ReadonlyArray<Row> = [
   ),
   mutation(
     "interrupts a renewal that was sent",
-    renewal,
+    finishing,
     "Effect.uninterruptible(Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), Fiber.join))",
     "self",
     usersTest
   ),
-  mutation("does not wait for a renewal at the end", renewal, "running.add(done)", "", usersTest),
+  mutation("does not wait for a renewal at the end", finishing, "running.add(done)", "", usersTest),
   mutation(
     "brings back a session that ended",
     renewal,

@@ -5,11 +5,8 @@
 // the layer, which waits for it.
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -24,6 +21,7 @@ import type { Ask } from "../life/acquireToken.ts"
 import type { RunRequest } from "../life/runRequest.ts"
 import type { Acquired, Attempt } from "../life/tokenLife.ts"
 import { isSame } from "../life/tokens.ts"
+import { makeFinishing } from "./finishing.ts"
 
 /** What this process knows of a session, in addition to the store. */
 export interface Known {
@@ -103,6 +101,7 @@ export const makeRenewal = Effect.fnUntraced(function* (
   const stored = <A, R>(self: Effect.Effect<A, SessionStoreError, R>) => Effect.mapError(self, unavailable)
 
   const wall = () => clock.currentTimeMillisUnsafe()
+  const { all, finish, track } = makeFinishing()
 
   const read: Renewal["read"] = Effect.fnUntraced(function* (id, why) {
     const session = Option.getOrUndefined(yield* stored(store.get(id)))
@@ -111,26 +110,6 @@ export const makeRenewal = Effect.fnUntraced(function* (
     yield* Effect.ignore(store.remove(id))
     return yield* signedOut("expired")
   })
-
-  const running = new Set<Deferred.Deferred<void>>()
-
-  /** Makes the end of the layer wait for it. */
-  const tracked = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => {
-      const done = Deferred.makeUnsafe<void>()
-      running.add(done)
-      return Effect.ensuring(
-        self,
-        Effect.sync(() => {
-          running.delete(done)
-          Deferred.doneUnsafe(done, Exit.void)
-        })
-      )
-    })
-
-  /** Once begun, it is finished, within its own time limits. */
-  const finish = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.uninterruptible(Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), Fiber.join))
 
   /** Stores what IMS granted. Until that has succeeded, the next renewal begins with it. */
   const save = Effect.fnUntraced(function* (known: Known, unsaved: NonNullable<Known["unsaved"]>) {
@@ -260,7 +239,7 @@ export const makeRenewal = Effect.fnUntraced(function* (
 
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      yield* Effect.forEach(running, Deferred.await, { concurrency: "unbounded", discard: true })
+      yield* all
       yield* Effect.forEach(options.unsaved(), saveLater, { concurrency: "unbounded", discard: true }).pipe(
         Effect.timeoutOption(Duration.times(store.timeout, 3))
       )
@@ -311,9 +290,9 @@ export const makeRenewal = Effect.fnUntraced(function* (
         Effect.scoped,
         Effect.tapError(settle(known)),
         Effect.tapError(() => keepSaving(known)),
-        tracked
+        track
       )
     })
 
-  return { ask, read, unavailable, finish: (self) => tracked(finish(self)) }
+  return { ask, read, unavailable, finish: (self) => track(finish(self)) }
 })
