@@ -93,16 +93,17 @@ import * as phase from "./internal/life/phase.ts"
 import { makeRunRequest } from "./internal/life/runRequest.ts"
 import { type Attempt, makeTokenLife, type TokenLife } from "./internal/life/tokenLife.ts"
 import { isSame } from "./internal/life/tokens.ts"
+import { makeCacheOf } from "./internal/session/cacheOf.ts"
 import { type Client, type Known, makeRenewal } from "./internal/session/renewal.ts"
 import { randomText } from "./internal/store/aead.ts"
 import { revoke as revokeToken } from "./internal/users/revoke.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
-import * as Scopes from "./Scopes.ts"
+import type * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
 import type { SecretProviderError } from "./SecretProviderError.ts"
 import { makeId, Session, type SessionId, SessionStore } from "./SessionStore.ts"
 import type * as TokenCache from "./TokenCache.ts"
-import * as TokenError from "./TokenError.ts"
+import type * as TokenError from "./TokenError.ts"
 
 /**
  * Describes a session without its tokens.
@@ -288,8 +289,6 @@ const makeWith = Effect.fnUntraced(function* (
     }
   })
 
-  const fail = (reason: TokenError.TokenErrorReason) => Effect.fail(new TokenError.TokenError({ reason, endpoint }))
-
   /** Remembers the session. Forgets the one that was used longest ago, unless it is being renewed. */
   const remember = (id: SessionId, key: string): Known => {
     const known = sessions.get(key) ?? { id, key, rejected: undefined, lost: undefined, unsaved: undefined }
@@ -318,60 +317,14 @@ const makeWith = Effect.fnUntraced(function* (
     Effect.provideService(Clock.Clock, clock)
   )
 
-  const lookFor = (id: SessionId, scopes: Scopes.Scopes | undefined) =>
-    Effect.flatMap(look(id), (session) => {
-      const has = new Set(Scopes.tokens(session.scopes))
-      return scopes === undefined || Scopes.tokens(scopes).every((scope) => has.has(scope))
-        ? Effect.succeed(session)
-        : fail(new TokenError.InvalidScope({ scopes }))
-    })
-
-  const get = (id: SessionId, scopes?: Scopes.Scopes) =>
-    Effect.flatMap(lookFor(id, scopes), ({ accessToken, key, refreshToken }) =>
-      refreshToken === undefined ? Effect.succeed(accessToken) : life.get(key)
-    )
-
-  const cacheOf = (id: SessionId): TokenCache.TokenCache["Service"] => ({
+  const cacheOf = makeCacheOf({
     environment,
-    get: (scopes) => get(id, scopes),
-    refresh: (scopes) =>
-      Effect.flatMap(lookFor(id, scopes), ({ key, refreshToken }) =>
-        refreshToken === undefined ? fail(new TokenError.SignedOut({ why: "expired" })) : life.refresh(key)
-      ),
-    replace: (token) =>
-      look(id).pipe(
-        Effect.flatMap(({ key, refreshToken }) =>
-          refreshToken === undefined ? Effect.succeedNone : life.replace(key, token)
-        ),
-        Effect.catch(() => Effect.succeedNone)
-      ),
-    invalidate: (token) =>
-      look(id).pipe(
-        Effect.flatMap(({ key }) =>
-          Effect.sync(() => {
-            const known = sessions.get(key)
-            if (known !== undefined) known.rejected = token
-            life.invalidate(key, token)
-          })
-        ),
-        Effect.ignore
-      ),
-    peekUnsafe: () => undefined,
-    isReady: look(id).pipe(
-      Effect.flatMap(({ key, refreshToken }) =>
-        refreshToken === undefined ? Effect.succeed(true) : life.isReady(key)
-      ),
-      Effect.catch(() => Effect.succeed(false))
-    ),
-    status: look(id).pipe(
-      Effect.map(({ accessToken, key, refreshToken, scopes }) => {
-        const status = life.status(key)
-        return refreshToken === undefined
-          ? [{ ...status, scopes, state: "fresh" as const, expiresAt: accessToken.expiresAt }]
-          : [{ ...status, scopes }]
-      }),
-      Effect.catch(() => Effect.succeed([]))
-    )
+    life,
+    look,
+    reject: (key, token) => {
+      const known = sessions.get(key)
+      if (known !== undefined) known.rejected = token
+    }
   })
 
   const stored = Effect.mapError(renewal.unavailable)
@@ -410,7 +363,7 @@ const makeWith = Effect.fnUntraced(function* (
         signedInAt,
         expiresAt
       })),
-    get: (id) => get(id),
+    get: (id) => cacheOf(id).get(),
     cacheOf,
     close: Effect.fnUntraced(
       function* (id: SessionId) {

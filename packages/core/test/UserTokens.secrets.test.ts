@@ -110,25 +110,28 @@ const drive = Effect.fnUntraced(function* (printed: Array<unknown>, secrets: Set
 })
 
 describe("the tokens of users", () => {
-  it.effect("show neither an id nor a token in values, errors, logs, spans and metrics", () =>
-    Effect.gen(function* () {
-      const printed: Array<unknown> = []
-      const secrets = new Set([Redacted.value(key)])
-      const { exit, exported, seen } = yield* observe(
-        Effect.scoped(drive(printed, secrets)).pipe(Effect.provide(layerIms({ tokenLife: "2 minutes" })))
-      )
-      if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
-      assert.isAbove(secrets.size, 20)
-      assert.isAbove(seen.length, 50)
-      const texts = [...printed, ...seen].flatMap(strings).concat(Object.values(exported)).join("\n")
-      assert.include(texts, "itwin.session")
-      assert.include(texts, "SessionUnavailable")
-      for (const secret of secrets) {
-        for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]) {
-          const at = texts.indexOf(form)
-          assert.strictEqual(at, -1, `shown: ${texts.slice(Math.max(0, at - 200), at).replaceAll(form, "…")}`)
+  it.effect(
+    "show neither an id nor a token in values, errors, logs, spans and metrics",
+    () =>
+      Effect.gen(function* () {
+        const printed: Array<unknown> = []
+        const secrets = new Set([Redacted.value(key)])
+        const { exit, exported, seen } = yield* observe(
+          Effect.scoped(drive(printed, secrets)).pipe(Effect.provide(layerIms({ tokenLife: "2 minutes" })))
+        )
+        if (Exit.isFailure(exit)) return yield* Effect.failCause(exit.cause)
+        assert.isAbove(secrets.size, 20)
+        assert.isAbove(seen.length, 50)
+        const texts = [...printed, ...seen].flatMap(strings).concat(Object.values(exported)).join("\n")
+        assert.include(texts, "itwin.session")
+        assert.include(texts, "SessionUnavailable")
+        for (const secret of secrets) {
+          for (const form of [secret, encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)]) {
+            const at = texts.indexOf(form)
+            assert.strictEqual(at, -1, `shown: ${texts.slice(Math.max(0, at - 200), at).replaceAll(form, "…")}`)
+          }
         }
-      }
-    }).pipe(Effect.provide(Logger.layer([])))
+      }).pipe(Effect.provide(Logger.layer([]))),
+    60_000
   )
 })

@@ -7,6 +7,7 @@ const lock = "internal/session/lock.ts"
 const memory = "internal/session/memory.ts"
 const life = "internal/life/tokenLife.ts"
 const backoff = "internal/life/backoff.ts"
+const cacheOf = "internal/session/cacheOf.ts"
 const users = "UserTokens.ts"
 const store = "SessionStore.ts"
 const sealed = "SealedText.ts"
@@ -153,14 +154,14 @@ export const userRows: ReadonlyArray<Row> = [
   ),
   mutation(
     "serves scopes that were not granted",
-    users,
+    cacheOf,
     "Scopes.tokens(scopes).every((scope) => has.has(scope))",
     "true",
     usersTest
   ),
   mutation(
     "renews without a refresh token",
-    users,
+    cacheOf,
     "refreshToken === undefined ? Effect.succeed(accessToken) : life.get(key)",
     "life.get(key)",
     usersTest
