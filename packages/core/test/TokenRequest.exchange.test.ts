@@ -124,15 +124,15 @@ describe("TokenRequest.decodeGranted", () => {
   })
 
   it.each([
-    [{ refresh_token: 5 }, "refresh_token is not a text"],
-    [{ refresh_token: "" }, "refresh_token is not a text"],
-    [{ refresh_token: "a\nb" }, "refresh_token is not a text"],
-    [{ refresh_token: "x".repeat(32 * 1024 + 1) }, "at most 32768 characters"],
-    [{ id_token: {} }, "id_token is not a signed JWT"],
-    [{ id_token: "a.b" }, "id_token is not a signed JWT"],
-    [{ id_token: "a.b.c.d.e" }, "id_token is not a signed JWT"],
-    [{ id_token: `a.${"b".repeat(32 * 1024)}.c` }, "at most 32768 characters"]
-  ])("rejects %j and says why", (added, detail) => {
+    ["a refresh token that is a number", { refresh_token: 5 }, "refresh_token is not a text"],
+    ["an empty refresh token", { refresh_token: "" }, "refresh_token is not a text"],
+    ["a refresh token with a line break", { refresh_token: "a\nb" }, "refresh_token is not a text"],
+    ["a refresh token that is too long", { refresh_token: "x".repeat(32 * 1024 + 1) }, "at most 32768 characters"],
+    ["an id token that is an object", { id_token: {} }, "id_token is not a signed JWT"],
+    ["an id token with two parts", { id_token: "a.b" }, "id_token is not a signed JWT"],
+    ["an encrypted id token", { id_token: "a.b.c.d.e" }, "id_token is not a signed JWT"],
+    ["an id token that is too long", { id_token: `a.${"b".repeat(32 * 1024)}.c` }, "at most 32768 characters"]
+  ])("rejects %s and says why", (_name, added, detail) => {
     const { reason } = failureOf(decode(grants.RefreshToken, { ...access, ...added }))
     assert.strictEqual(reason._tag, "InvalidResponse")
     assert.include(reason._tag === "InvalidResponse" ? reason.detail : "", detail)
