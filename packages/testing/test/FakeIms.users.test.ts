@@ -5,6 +5,7 @@ import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Effect, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
+import { makeBrowser } from "./browser.ts"
 import { getMe } from "./contract.ts"
 import * as s from "./signingIn.ts"
 
@@ -34,6 +35,19 @@ describe("users of FakeIms in process", () => {
       const error = yield* Effect.flip(AuthorizationCode.redeem(denied.searchParams, transaction, credentials))
       assert.strictEqual(error.reason._tag, "Denied")
     }).pipe(Effect.provide(FakeIms.layerTest({ environment })))
+  )
+
+  it.effect("keeps the address of the app as it was registered", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      yield* s.addAda
+      const redirectUris = ["com.example.app:/callback", "https://a.example/x?tenant=1&b=%2F"]
+      const app = yield* fake.registerApp({ name: "Native", type: "native", redirectUris })
+      for (const redirectUri of redirectUris) {
+        const { href } = yield* fake.signIn(yield* s.authorizeUrl(app, { redirect_uri: redirectUri }))
+        assert.isTrue(href.startsWith(`${redirectUri}${redirectUri.includes("?") ? "&" : "?"}code=fake-code-`), href)
+      }
+    }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
   it.effect("rejects a code from the moment when its life has passed", () =>
@@ -118,6 +132,25 @@ describe("users of FakeIms in process", () => {
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )
 
+  it.effect("asks a person to sign in again when the session is older than max_age, or than a day", () =>
+    Effect.gen(function* () {
+      const browser = makeBrowser()
+      yield* s.addAda
+      const app = yield* s.registerUsersApp("web")
+      const url = yield* s.authorizeUrl(app, { max_age: "60" })
+      const consent = yield* browser.submit(yield* browser.open(url), { email: s.email })
+      yield* browser.submit(consent, { decision: "allow" })
+      yield* TestClock.adjust("60 seconds")
+      assert.isTrue((yield* browser.open(url)).location?.searchParams.has("code"))
+      yield* TestClock.adjust("1 second")
+      assert.include((yield* browser.open(url)).html, "<h1>Sign in</h1>")
+      const plain = yield* s.authorizeUrl(app)
+      assert.isTrue((yield* browser.open(plain)).location?.searchParams.has("code"))
+      yield* TestClock.adjust("1 day")
+      assert.include((yield* browser.open(plain)).html, "<h1>Sign in</h1>")
+    }).pipe(Effect.provide(FakeIms.layerTest()))
+  )
+
   it.effect("makes the same users, codes and tokens for the same seed and clock", () => {
     const story = Effect.gen(function* () {
       const ada = yield* s.addAda
@@ -148,6 +181,10 @@ describe("users of FakeIms in process", () => {
       yield* register
       assert.strictEqual((yield* s.refresh(app, body.refresh_token)).body.error, "invalid_grant")
       assert.strictEqual((yield* s.redeem(app, code)).body.error, "invalid_grant")
+      assert.deepStrictEqual(
+        (yield* fake.tokenRequests).map(({ explanation }) => explanation),
+        ["The refresh token is unknown or has expired.", "The code is unknown."]
+      )
       assert.strictEqual((yield* getMe(`Bearer ${body.access_token}`)).status, 401)
     }).pipe(Effect.provide(FakeIms.layerTest()))
   )

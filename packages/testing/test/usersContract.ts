@@ -101,10 +101,14 @@ export const usersContract = (
         post_logout_redirect_uri: s.afterSignOut,
         state: "bye-1"
       }).toString()
+      const cookies = browser.cookies()
       const ended = yield* browser.open(end)
       assert.strictEqual(ended.location?.href, `${s.afterSignOut}?state=bye-1`)
       assert.deepStrictEqual(browser.cookies(), {})
       assert.include((yield* browser.open(url)).html, "<h1>Sign in</h1>")
+      // A copy of the cookie is worth nothing either.
+      const cookie = Object.entries(cookies).map(([name, value]) => `${name}=${value}`)
+      assert.include((yield* browser.open(url, { cookie: cookie.join("; ") })).html, "<h1>Sign in</h1>")
     }).pipe(Effect.provide(layer)))
 
   test("registers only what an app of its type can have", () =>
@@ -227,6 +231,9 @@ export const usersContract = (
           assert.isFalse(location.searchParams.has("code"))
         }
       }
+      const secret = yield* s.authorizeUrl(app, { scope: "fake-secret-in-scope" })
+      yield* browser.open(secret)
+      assert.notInclude(JSON.stringify(yield* fake.journal), "in-scope")
       const twice = yield* s.authorizeUrl(app)
       twice.searchParams.append("state", "state-2")
       const { location } = yield* browser.open(twice)
@@ -450,6 +457,11 @@ export const usersContract = (
         assert.strictEqual((yield* s.redeem(app, code)).body.error, "invalid_grant")
         assert.include((yield* browser.open(url)).html, "<h1>Sign in</h1>")
       }
+      const browser = makeBrowser()
+      yield* fake.signIn(url, { email: s.email })
+      yield* fake.revokeSignIns(s.email)
+      const asked = yield* browser.submit(yield* browser.open(url), { email: s.email })
+      assert.include(asked.html, "<h1>Allow access?</h1>")
       assert.include(String(yield* Effect.exit(fake.revokeSignIns("nobody@example.com"))), "no user nobody@example.com")
       assert.include(String(yield* Effect.exit(fake.deleteUser("nobody@example.com"))), "no user nobody@example.com")
     }).pipe(Effect.provide(layer)))

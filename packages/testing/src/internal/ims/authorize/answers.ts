@@ -23,10 +23,10 @@ export const withParameters = (uri: string, parameters: Readonly<Record<string, 
 }
 
 /** Sends the refusal to the client, with the issuer (RFC 9207). */
-export const refuse = ({ environment }: Ims, call: Call, refusal: Omit<Redirected, "_tag" | "app">): Response => {
+export const refuse = ({ environment, redact }: Ims, call: Call, refusal: Omit<Redirected, "_tag">): Response => {
   const { error, redirectUri, state, why } = refusal
   call.entry.outcome = error
-  call.entry.explanation = why
+  call.entry.explanation = redact(why)
   // RFC 6749 §4.1.2.1: no quotes and no backslash.
   const description = why.replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, " ")
   return redirect(
@@ -36,9 +36,9 @@ export const refuse = ({ environment }: Ims, call: Call, refusal: Omit<Redirecte
 }
 
 /** Shows the refusal to the person (RFC 6749 §4.1.2.1), or to a program that asks for JSON. */
-export const show = ({ entry, headers }: Call, { error, why }: Omit<Shown, "_tag">): Response => {
+export const show = ({ redact }: Ims, { entry, headers }: Call, { error, why }: Omit<Shown, "_tag">): Response => {
   entry.outcome = error
-  entry.explanation = why
+  entry.explanation = redact(why)
   return headers.accept === "application/json" ? oauthError(entry, 400, error, why) : errorPage(entry, error, why)
 }
 

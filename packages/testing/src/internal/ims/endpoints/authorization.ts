@@ -35,7 +35,7 @@ const signInAtOnce = (ims: Ims, call: Call, request: AuthorizationRequest): Resp
   const hinted = request.loginHint === undefined ? undefined : findUser(ims, request.loginHint)
   const user = hinted ?? sessionOf(ims, call)?.user ?? first
   if (user === undefined) {
-    return show(call, { error: "server_error", why: "The profile says signIn: auto, and the fake has no user." })
+    return show(ims, call, { error: "server_error", why: "The profile says signIn: auto, and the fake has no user." })
   }
   const { id, session } = openSession(ims, user)
   return withSession(ims, call, sendCode(ims, call, request, session), id)
@@ -67,13 +67,9 @@ const withRequest = (
   answer: (request: AuthorizationRequest) => Response
 ): Response => {
   const request = readRequest(ims, params)
-  if ("_tag" in request) {
-    if (request._tag === "Shown") return show(call, request)
-    call.entry.clientId = request.app.clientId
-    return refuse(ims, call, request)
-  }
-  call.entry.clientId = request.app.clientId
-  return answer(request)
+  call.entry.clientId = ims.apps.get(params.get("client_id") ?? "")?.clientId
+  if (!("_tag" in request)) return answer(request)
+  return request._tag === "Shown" ? show(ims, call, request) : refuse(ims, call, request)
 }
 
 const isForm = ({ headers }: Call): boolean =>
@@ -126,7 +122,7 @@ export const authorization = (ims: Ims): ReadonlyArray<Route> => [
     serve: (call) =>
       isForm(call)
         ? withRequest(ims, call, new URLSearchParams(call.body), (request) => authorize(ims, call, request))
-        : show(call, notAForm)
+        : show(ims, call, notAForm)
   },
   {
     host,
@@ -134,10 +130,10 @@ export const authorization = (ims: Ims): ReadonlyArray<Route> => [
     paths: [formPath],
     serve: (call) => {
       if (!isSameOrigin(ims, call)) {
-        return show(call, { error: "invalid_request", why: "The form was sent by a page of another site." })
+        return show(ims, call, { error: "invalid_request", why: "The form was sent by a page of another site." })
       }
       const form = readForm(call)
-      if ("problem" in form) return show(call, { error: "invalid_request", why: form.problem })
+      if ("problem" in form) return show(ims, call, { error: "invalid_request", why: form.problem })
       const { request: text = "" } = form.values
       return withRequest(ims, call, new URLSearchParams(text), (request) => decide(ims, call, request, form.values))
     }

@@ -25,7 +25,7 @@ const readHint = (ims: Ims, idToken: string): Hint | undefined => {
 const repeated = (params: URLSearchParams): boolean => new Set(params.keys()).size < params.size
 
 const endSession = (ims: Ims, call: Call, params: URLSearchParams): Response => {
-  const refused = (why: string) => show(call, { error: "invalid_request", why })
+  const refused = (why: string) => show(ims, call, { error: "invalid_request", why })
   const value = (name: string) => params.get(name) || undefined
   if (repeated(params)) return refused("A parameter is repeated.")
   const idToken = value("id_token_hint")
