@@ -2,6 +2,7 @@
 // `search` must occur exactly once in the source.
 import { signInRows } from "./signInMutations.ts"
 import { storeRows } from "./storeMutations.ts"
+import { userRows } from "./userMutations.ts"
 
 export interface Mutation {
   /** Groups the mutations of one mechanism, for the filter of scripts/mutations.ts. */
@@ -21,6 +22,7 @@ const flight = "internal/life/singleFlight.ts"
 const phase = "internal/life/phase.ts"
 const backoff = "internal/life/backoff.ts"
 const acquire = "internal/life/acquireToken.ts"
+const request = "internal/life/runRequest.ts"
 const tokens = "internal/life/tokens.ts"
 const telemetry = "internal/life/telemetry.ts"
 
@@ -69,8 +71,22 @@ const rows: ReadonlyArray<Row> = [
     "const isKnown = wall < entry.freshUntil",
     "TokenCache.clocks"
   ],
-  [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
-  [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
+  [
+    1,
+    "remembers failed keys for ever",
+    backoff,
+    "if (now < until + forgetAfter && pauses.size <= capacity) return",
+    "return",
+    "backoff"
+  ],
+  [
+    1,
+    "forgets a pause that holds",
+    backoff,
+    "if (now < until + forgetAfter && pauses.size <= capacity) return",
+    "",
+    "backoff"
+  ],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],
   [
     2,
@@ -337,7 +353,7 @@ const rows: ReadonlyArray<Row> = [
   [
     6,
     "makes three attempts in a probe",
-    acquire,
+    request,
     "attempts: isProbe ? 1 : policy.attempts",
     "attempts: policy.attempts",
     "TokenCache.backoff"
@@ -526,8 +542,8 @@ const rows: ReadonlyArray<Row> = [
   [
     9,
     "sends the token request with the fetch options of the program",
-    acquire,
-    "Effect.updateContext(options.withOwnTransport),",
+    request,
+    "Effect.updateContext(withOwnTransport),",
     "",
     "TokenCache.tenants",
     "TokenCache.foreign"
@@ -535,7 +551,7 @@ const rows: ReadonlyArray<Row> = [
   [
     10,
     "requests tokens from production whatever the variables say",
-    acquire,
+    request,
     "Effect.provideService(Environment.Environment, environment),",
     "",
     "TokenCache.environment"
@@ -569,7 +585,7 @@ const rows: ReadonlyArray<Row> = [
   [11, "warms up once", life, ", warmUp(key))", ", Effect.void)", "TokenCache.readiness"]
 ]
 
-export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows, ...signInRows].map(
+export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows, ...userRows, ...signInRows].map(
   ([rule, breaks, file, search, replace, ...tests]) => ({
     rule,
     breaks,
