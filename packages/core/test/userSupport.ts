@@ -15,11 +15,11 @@ import { Effect, Exit, Logger, Redacted, type Scope } from "effect"
 import type { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 
-export const redirectUri = "https://app.example.com/callback"
+const redirectUri = "https://app.example.com/callback"
 export const email = "ada@example.com"
-export const scopes = Scopes.make("email itwin-platform offline_access openid")
+const scopes = Scopes.make("email itwin-platform offline_access openid")
 
-export const web = { name: "Web", type: "web", redirectUris: [redirectUri] } as const
+const web = { name: "Web", type: "web", redirectUris: [redirectUri] } as const
 
 /** The fake with a web app, whose refresh tokens work once. */
 export const layerIms = (options?: FakeIms.TestOptions) =>

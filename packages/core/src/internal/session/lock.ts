@@ -6,7 +6,7 @@ import type * as Scope from "effect/Scope"
 import { randomText } from "../store/aead.ts"
 
 /** How long others wait for a holder that died, in milliseconds. */
-export const lockLife = 5_000
+const lockLife = 5_000
 
 /** A holder may miss two renewals. */
 const renewEvery = lockLife / 3
