@@ -201,8 +201,8 @@ export const userRows: ReadonlyArray<Row> = [
   mutation(
     "holds the lock of a dead replica",
     lock,
-    "export const lockLife = 5_000",
-    "export const lockLife = 60_000",
+    "const lockLife = 5_000",
+    "const lockLife = 60_000",
     storeTest
   ),
   mutation(
