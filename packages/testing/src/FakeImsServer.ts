@@ -140,6 +140,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
           : yield* makeAdmin({
               url,
               ims: controls,
+              journal: fake.engine.journal,
               vault: admin?.vault,
               clock,
               token: admin?.token,

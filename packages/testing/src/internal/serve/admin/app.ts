@@ -17,6 +17,8 @@ import * as apps from "./apps.ts"
 import * as clock from "./clock.ts"
 import * as document from "./document.ts"
 import { layerValidation } from "./errors.ts"
+import * as events from "./events.ts"
+import * as explain from "./explain.ts"
 import * as iTwins from "./iTwins.ts"
 import * as journal from "./journal.ts"
 import * as profile from "./profile.ts"
@@ -38,9 +40,11 @@ const api = HttpApi.make("fake-ims")
     reset.reset,
     script.script,
     journal.journal,
+    events.events,
     clock.clock,
     apps.apps,
     tokens.tokens,
+    explain.explain,
     iTwins.iTwins,
     routes.routes,
     profile.profile,
@@ -82,9 +86,11 @@ export const makeApp = (admin: Admin): Effect.Effect<App, never, Scope.Scope> =>
       reset.layer(admin),
       script.layer(admin),
       journal.layer(admin),
+      events.layer(admin),
       clock.layer(admin),
       apps.layer(admin),
       tokens.layer(admin),
+      explain.layer(admin),
       iTwins.layer(admin),
       routes.layer(admin),
       profile.layer(admin),
