@@ -66,18 +66,63 @@ import type * as Journal from "./Journal.ts"
 import type * as Profile from "./Profile.ts"
 
 /**
- * Describes a registered service app, with its current secret.
+ * Describes what registered apps of all types have.
  *
  * @category models
  * @since 0.1.0
  */
-export interface App {
+export interface AnyApp {
   readonly name: string
   /** The scopes that it may request. */
   readonly scopes: ReadonlySet<string>
+  /** Where users may be sent after they signed in. Compared as text. */
+  readonly redirectUris: ReadonlyArray<string>
+  /** Where users may be sent after they signed out. Compared as text. */
+  readonly postLogoutRedirectUris: ReadonlyArray<string>
   /** False between `disableApp` and `enableApp`. */
   readonly enabled: boolean
+}
+
+/**
+ * Describes a registered service app or web app, with its current secret.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface App extends AnyApp {
+  readonly type: "service" | "web"
   readonly credentials: ClientCredentials
+}
+
+/**
+ * Describes a registered native or single-page app. It is a public client (RFC 6749 §2.1), which has no secret.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PublicApp extends AnyApp {
+  readonly type: "native" | "spa"
+  readonly credentials: { readonly clientId: string }
+}
+
+/**
+ * Describes a user who can sign in.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface User {
+  readonly id: string
+  readonly email: string
+  readonly givenName: string
+  readonly surname: string
+  readonly displayName: string
+  readonly alternateEmail: string | null
+  readonly phone: string | null
+  readonly organizationName: string
+  readonly city: string | null
+  readonly country: string | null
+  readonly language: string
 }
 
 /**
@@ -110,7 +155,19 @@ export interface ITwin {
  */
 export interface Registration {
   readonly name: string
-  /** The scopes that it may request; `["itwin-platform"]` by default. */
+  /** `service` by default. The other types sign users in. */
+  readonly type?: "service" | "web" | "native" | "spa" | undefined
+  /**
+   * Where users may be sent after they signed in; at least one, except for a service app, which has none. Absolute URLs
+   * without a fragment: https, http on loopback, and for native apps a scheme of their own. They are compared as text.
+   */
+  readonly redirectUris?: ReadonlyArray<string> | undefined
+  /** Where users may be sent after they signed out; none by default. */
+  readonly postLogoutRedirectUris?: ReadonlyArray<string> | undefined
+  /**
+   * The scopes that it may request. By default `["itwin-platform"]` for a service app; for the others also `openid`,
+   * `email`, `profile`, `organization`, and except for a single-page app `offline_access`.
+   */
   readonly scopes?: ReadonlyArray<string> | undefined
   /** The life of its tokens, in whole seconds; that of the fake by default. */
   readonly tokenLife?: Duration.Input | undefined
@@ -129,6 +186,27 @@ export interface Registration {
   readonly clientId?: string | undefined
   /** A given secret. It must start with `fake-secret-`, so that a real one is not used by accident. */
   readonly clientSecret?: Redacted.Redacted | undefined
+}
+
+/**
+ * Describes a service app or a web app to register. Both have a secret.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface ConfidentialRegistration extends Registration {
+  readonly type?: "service" | "web" | undefined
+}
+
+/**
+ * Describes a native or single-page app to register.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface PublicRegistration extends Registration {
+  readonly type: "native" | "spa"
+  readonly clientSecret?: undefined
 }
 
 export { FakeError } from "./internal/engine/fakeError.ts"
@@ -150,10 +228,17 @@ export class FakeIms extends Context.Service<
     readonly environment: Environment.Environment
 
     /** Returns the apps that are registered, in the order of their registration. */
-    readonly apps: Effect.Effect<ReadonlyArray<App>>
-    /** Registers a service app. Fails if the platform would not accept its name, or if the given secret may be real. */
-    readonly registerApp: (registration: Registration) => Effect.Effect<App, Schema.SchemaError>
-    /** Gives the app a new secret. The old one is rejected at once, or after the overlap. */
+    readonly apps: Effect.Effect<ReadonlyArray<App | PublicApp>>
+    /**
+     * Registers an app. Fails if the platform would not accept its name or its redirect addresses, if it has what apps
+     * of its type do not have, or if the given secret may be real.
+     */
+    readonly registerApp: {
+      (registration: ConfidentialRegistration): Effect.Effect<App, Schema.SchemaError>
+      (registration: PublicRegistration): Effect.Effect<PublicApp, Schema.SchemaError>
+      (registration: Registration): Effect.Effect<App | PublicApp, Schema.SchemaError>
+    }
+    /** Gives the service app or web app a new secret. The old one is rejected at once, or after the overlap. */
     readonly regenerateSecret: (
       clientId: string,
       options?: { readonly overlap?: Duration.Input | undefined }
@@ -174,12 +259,38 @@ export class FakeIms extends Context.Service<
     }) => Effect.Effect<AccessToken>
     /** Rejects this token from now on, at the APIs and in introspection. */
     readonly revokeToken: (token: AccessToken) => Effect.Effect<void>
-    /** Rejects all tokens that were issued to the app so far. */
+    /** Rejects all access tokens that were issued to the app so far. Refresh tokens stay valid. */
     readonly revokeAllTokens: (clientId: string) => Effect.Effect<void>
     /** Rejects the app and its tokens until `enableApp`. */
     readonly disableApp: (clientId: string) => Effect.Effect<void>
     readonly enableApp: (clientId: string) => Effect.Effect<void>
     readonly deleteApp: (clientId: string) => Effect.Effect<void>
+
+    /** Returns the users, in the order in which they were added. */
+    readonly users: Effect.Effect<ReadonlyArray<User>>
+    /**
+     * Adds a user who can sign in. There are no passwords. A user who has the same e-mail is replaced, and the sign-ins
+     * of that user end.
+     */
+    readonly addUser: (
+      user: Pick<User, "email"> & { readonly [Field in Exclude<keyof User, "email">]?: User[Field] | undefined }
+    ) => Effect.Effect<User>
+    /** Deletes the user. All sign-ins of the user end. */
+    readonly deleteUser: (email: string) => Effect.Effect<void>
+    /** Ends all sign-ins of the user: sessions of browsers, codes, refresh tokens, access tokens, and consents. */
+    readonly revokeSignIns: (email: string) => Effect.Effect<void>
+    /**
+     * Does what a person does on the pages of the fake: opens the authorization request at `url`, signs in as a user and
+     * consents, or denies. Returns the address that the browser is sent to, with `code` and `state`, or with `error`.
+     *
+     * The user is the first one by default. Fails if the request is refused without a redirect, or if there is no such
+     * user; the message says why.
+     */
+    readonly signIn: (
+      url: string | URL,
+      options?: { readonly email?: string | undefined; readonly deny?: boolean | undefined }
+    ) => Effect.Effect<URL, FakeError>
+
     /** Signs with a new key from now on. Tokens of the old keys stay valid, and JWKS lists all keys. */
     readonly rotateKeys: Effect.Effect<void>
     /** Returns how the fake behaves where the platform's behavior is not documented. */
@@ -274,7 +385,7 @@ export class FakeIms extends Context.Service<
     /** Returns the `n`-th request (from 1, which is the default) to the route as soon as it arrives. Waits on no clock. */
     readonly awaitRequest: (route: string, n?: number) => Effect.Effect<Journal.Entry>
     /**
-     * Forgets apps, iTwins, tokens, scripts, journal and changes of the profile. Keys and added routes stay.
+     * Forgets apps, users, iTwins, tokens, scripts, journal and changes of the profile. Keys and added routes stay.
      */
     readonly reset: Effect.Effect<void>
   }
@@ -308,8 +419,8 @@ export interface Options {
  * @since 0.1.0
  */
 export interface TestOptions extends Options {
-  /** The app whose credentials the layer's `SecretProvider` returns; named `Test` by default. */
-  readonly app?: Registration | undefined
+  /** The app whose credentials the layer's `SecretProvider` returns; a service app named `Test` by default. */
+  readonly app?: ConfidentialRegistration | undefined
   /** The environment whose hosts the fake answers for; `Environment.production` by default. */
   readonly environment?: Environment.Environment | undefined
 }

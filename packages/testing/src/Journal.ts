@@ -56,7 +56,7 @@ export interface Entry {
   /** The client that sent it, if that is known. */
   readonly clientId: string | undefined
   /** How the client authenticated at IMS. */
-  readonly authentication: "client_secret_post" | "client_secret_basic" | undefined
+  readonly authentication: "client_secret_post" | "client_secret_basic" | "none" | undefined
   /** Which secret of the app was sent, counted from 1 in the order of creation; absent if it is not one of them. */
   readonly secretVersion: number | undefined
   /** The tag of the fault that was applied to it. */

@@ -48,6 +48,22 @@ export interface Profile {
   readonly refusedScopes: ReadonlyArray<string>
   /** The life of tokens in seconds: 3600 or 3599 (both were seen). */
   readonly tokenLifeSeconds: number
+  /** The life of authorization codes in seconds. Inferred: RFC 6749 §4.1.2 allows at most 10 minutes. */
+  readonly codeLifeSeconds: number
+  /** The life of refresh tokens in seconds. Inferred. */
+  readonly refreshTokenLifeSeconds: number
+  /** Whether each refresh returns a new refresh token and replaces the one that was sent. Inferred. */
+  readonly refreshTokenRotation: boolean
+  /**
+   * For how many seconds a replaced refresh token still works, so that a client that lost the answer can repeat the
+   * request. After that it ends the sign-in, because it may be stolen (RFC 9700 §4.14.2). Inferred.
+   */
+  readonly refreshTokenGraceSeconds: number
+  /**
+   * How users sign in. `page`: by a person, or by `signIn` of the fake. `auto`: at once and without a page, as the user
+   * that `login_hint` names, else as the user of the browser's session, else as the first user.
+   */
+  readonly signIn: "page" | "auto"
 }
 
 /**
@@ -64,7 +80,12 @@ export const platform: Profile = {
   scopeClaim: "array",
   scopeInResponse: false,
   refusedScopes: ["openid", "email", "profile", "organization", "offline_access"],
-  tokenLifeSeconds: 3600
+  tokenLifeSeconds: 3600,
+  codeLifeSeconds: 300,
+  refreshTokenLifeSeconds: 2_592_000,
+  refreshTokenRotation: true,
+  refreshTokenGraceSeconds: 0,
+  signIn: "page"
 }
 
 /**

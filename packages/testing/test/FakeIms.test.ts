@@ -5,9 +5,11 @@ import { Effect, Exit, Layer, Redacted } from "effect"
 import { HttpClient } from "effect/http"
 import { TestClock } from "effect/testing"
 import { contract, getMe, register, tokenFor } from "./contract.ts"
+import { usersContract } from "./usersContract.ts"
 
 describe("FakeIms in process", () => {
   contract(it.effect, FakeIms.layerTest())
+  usersContract(it.effect, FakeIms.layerTest())
 
   it.effect("rejects a token when its life has passed on TestClock", () =>
     Effect.gen(function* () {
@@ -93,7 +95,7 @@ describe("FakeIms in process", () => {
       const openid = yield* get("https://ims.bentley.com/.well-known/openid-configuration")
       assert.deepStrictEqual(yield* get("https://ims.bentley.com/.well-known/oauth-authorization-server"), openid)
       const urls = Object.entries(openid as Record<string, string>).filter(([name]) => /_endpoint$|_uri$/.test(name))
-      assert.lengthOf(urls, 5)
+      assert.lengthOf(urls, 7)
       for (const [name, url] of urls) {
         const { status } = yield* HttpClient.get(url)
         assert.notStrictEqual(status, 404, name)

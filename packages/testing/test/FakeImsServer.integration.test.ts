@@ -6,11 +6,13 @@ import { FetchHttpClient, HttpClient } from "effect/http"
 import * as jose from "jose"
 import { contract, register, tokenFor } from "./contract.ts"
 import { faults } from "./faults.ts"
+import { usersContract } from "./usersContract.ts"
 
 const served = Layer.merge(FakeImsServer.layer(), FetchHttpClient.layer)
 
 describe("FakeIms on a socket", () => {
   contract(it.live, served)
+  usersContract(it.live, served)
   faults(it.live, served, (effect) => effect)
 
   it.live("listens on loopback only, and says that it is a fake", () =>

@@ -14,7 +14,8 @@ it("prints lines with which a shell exports the variables, whatever the secret c
     url: variables.ITWIN_API_URL,
     tokenEndpoint: variables.ITWIN_TOKEN_ENDPOINT,
     apiBaseUrl: variables.ITWIN_API_URL,
-    apps: [{ name: "Test", clientId: variables.ITWIN_CLIENT_ID, clientSecret: variables.ITWIN_CLIENT_SECRET }]
+    apps: [{ name: "Test", clientId: variables.ITWIN_CLIENT_ID, clientSecret: variables.ITWIN_CLIENT_SECRET }],
+    users: ["user@example.com"]
   })
   const script = `${printed.split("\n").slice(1).join("\n")}\nenv -0`
   const seen = execFileSync("/bin/sh", ["-c", script], { encoding: "utf8", env: {} }).split("\0")

@@ -12,6 +12,7 @@ import { type Bin, call, run, start, started } from "./bin.ts"
 import { contract } from "./contract.ts"
 import { faults } from "./faults.ts"
 import { layerRemote } from "./remote.ts"
+import { usersContract } from "./usersContract.ts"
 
 const directory = mkdtempSync(join(tmpdir(), "fake-ims-"))
 afterAll(() => rmSync(directory, { recursive: true, force: true }))
@@ -69,6 +70,7 @@ describe("fake-ims", () => {
   describe("is the same fake as in process", () => {
     const remote = layerRemote(() => bin.facts)
     contract(it.live, remote)
+    usersContract(it.live, remote)
     faults(it.live, remote, (effect) => effect)
   })
 

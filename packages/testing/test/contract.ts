@@ -238,8 +238,8 @@ export const contract = (
       yield* fake.disableApp(app.credentials.clientId)
       const listed = (yield* fake.apps).at(-1)
       assert.deepStrictEqual(
-        [listed?.name, listed?.enabled, [...(listed?.scopes ?? [])], listed && secretOf(listed)],
-        ["Contract", false, ["itwins:read"], secretOf(app)]
+        [listed?.name, listed?.type, listed?.enabled, [...(listed?.scopes ?? [])], listed?.credentials],
+        ["Contract", "service", false, ["itwins:read"], app.credentials]
       )
       yield* fake.enableApp(app.credentials.clientId)
       assert.isTrue((yield* fake.apps).every(({ enabled }) => enabled))

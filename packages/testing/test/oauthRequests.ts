@@ -430,8 +430,8 @@ export const rows: ReadonlyArray<Row> = [
   {
     name: "the grant authorization_code",
     request: toToken(({ app }) => [...credentials(app), ["grant_type", "authorization_code"], ["code", "fake"]]),
-    fake: unsupported,
-    peer: { error: "invalid_request", why: "it has this grant and misses its parameters; the fake has not" }
+    fake: answer(400, "unauthorized_client"),
+    peer: { error: "invalid_request", why: "it misses parameters before it looks whether the client may use the grant" }
   },
   {
     name: "the name of a property of each object as the grant",

@@ -1,6 +1,7 @@
 // The controls of a `fake-ims` in another process, over its admin API.
 import { request as httpsRequest } from "node:https"
 import { text } from "node:stream/consumers"
+import { assert } from "@effect/vitest"
 import { AccessToken, ClientCredentials, Environment, Scopes } from "@effect-itwin/core"
 import { FakeIms, FakeKeyVault, FakeKeyVaultServer, Fault, Journal } from "@effect-itwin/testing"
 import { DateTime, Duration, Effect, Layer, Option, Redacted, Schema } from "effect"
@@ -54,22 +55,32 @@ const seconds = (input: Duration.Input | undefined) =>
   input === undefined ? undefined : Duration.toSeconds(Duration.fromInputUnsafe(input))
 
 interface RemoteApp {
+  readonly type: "service" | "web" | "native" | "spa"
   readonly name: string
   readonly enabled: boolean
   readonly scopes: ReadonlyArray<string>
+  readonly redirectUris: ReadonlyArray<string>
+  readonly postLogoutRedirectUris: ReadonlyArray<string>
   readonly clientId: string
-  readonly clientSecret: string
+  readonly clientSecret?: string
 }
 
-const appOf = (app: RemoteApp): FakeIms.App => ({
-  name: app.name,
+const confidential = (
+  { clientId, clientSecret = "", type: _, ...app }: RemoteApp,
+  type: FakeIms.App["type"]
+): FakeIms.App => ({
+  ...app,
+  type,
   scopes: new Set(app.scopes),
-  enabled: app.enabled,
-  credentials: new ClientCredentials.ClientCredentials({
-    clientId: app.clientId,
-    clientSecret: Redacted.make(app.clientSecret)
-  })
+  credentials: new ClientCredentials.ClientCredentials({ clientId, clientSecret: Redacted.make(clientSecret) })
 })
+
+const appOf = (remote: RemoteApp): FakeIms.App | FakeIms.PublicApp => {
+  const { clientId, clientSecret, type, ...app } = remote
+  if (type === "service" || type === "web") return confidential(remote, type)
+  assert.isUndefined(clientSecret)
+  return { ...app, type, scopes: new Set(app.scopes), credentials: { clientId } }
+}
 
 /** The fixed answer that a handler gives to a caller without parameters: a handler can't be sent. */
 const fixed = Effect.fnUntraced(function* (handler: Parameters<FakeIms.FakeIms["Service"]["addRoute"]>[2]) {
@@ -80,29 +91,49 @@ const fixed = Effect.fnUntraced(function* (handler: Parameters<FakeIms.FakeIms["
   return { status: response.status, ...(json === "" ? {} : { body: JSON.parse(json) }) }
 })
 
+/** Fails as the control in TypeScript does. */
+const rejected = (message: string) =>
+  Effect.flatMap(Schema.decodeEffect(Schema.String.check(Schema.makeFilter(() => message)))(""), () =>
+    Effect.die(message)
+  )
+
 const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
   const requests = requestsTo(facts)
-  const { did, nothing } = requests
+  const { admin, did, nothing } = requests
   const common = commonControls(requests, "/__admin")
   const tokenRequests = Effect.map(common.journal, (entries) =>
     Journal.filter(entries, { route: "POST /connect/token" })
   )
+  const register = ({ clientSecret, identityDelay, tokenLife, ...registration }: FakeIms.Registration) =>
+    Effect.flatMap(
+      admin("POST /__admin/apps", {
+        ...registration,
+        tokenLife: seconds(tokenLife),
+        identityDelayMillis: millis(identityDelay),
+        clientSecret: clientSecret && Redacted.value(clientSecret)
+      }),
+      ({ body, status }) => (status === 201 ? Effect.succeed(appOf(body)) : rejected(String(body.message)))
+    )
+  function registerApp(registration: FakeIms.ConfidentialRegistration): Effect.Effect<FakeIms.App, Schema.SchemaError>
+  function registerApp(registration: FakeIms.PublicRegistration): Effect.Effect<FakeIms.PublicApp, Schema.SchemaError>
+  function registerApp(
+    registration: FakeIms.Registration
+  ): Effect.Effect<FakeIms.App | FakeIms.PublicApp, Schema.SchemaError>
+  function registerApp(
+    registration: FakeIms.Registration
+  ): Effect.Effect<FakeIms.App | FakeIms.PublicApp, Schema.SchemaError> {
+    return register(registration)
+  }
+
   return {
     ...common,
     environment: Environment.custom({ tokenEndpoint: facts.tokenEndpoint, apiBaseUrl: facts.apiBaseUrl }),
     apps: Effect.map(did("GET /__admin/apps"), (apps: ReadonlyArray<RemoteApp>) => apps.map(appOf)),
-    registerApp: ({ clientSecret, identityDelay, tokenLife, ...registration }) =>
-      Effect.map(
-        did("POST /__admin/apps", {
-          ...registration,
-          tokenLife: seconds(tokenLife),
-          identityDelayMillis: millis(identityDelay),
-          clientSecret: clientSecret && Redacted.value(clientSecret)
-        }),
-        appOf
-      ),
+    registerApp,
     regenerateSecret: (clientId, options) =>
-      Effect.map(did(`POST /__admin/apps/${clientId}/secret`, { overlapMillis: millis(options?.overlap) }), appOf),
+      Effect.map(did(`POST /__admin/apps/${clientId}/secret`, { overlapMillis: millis(options?.overlap) }), (app) =>
+        confidential(app, app.type)
+      ),
     revokeSecret: (clientId, secret) =>
       nothing(
         `POST /__admin/apps/${clientId}/secret/revoke`,
@@ -126,6 +157,14 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
         })
       }),
     revokeToken: (token) => nothing("POST /__admin/tokens/revoke", { token: Redacted.value(token.value) }),
+    users: did("GET /__admin/users"),
+    addUser: (user) => did("POST /__admin/users", user),
+    deleteUser: (email) => nothing(`DELETE /__admin/users/${id(email)}`),
+    revokeSignIns: (email) => nothing(`POST /__admin/users/${id(email)}/revoke-sign-ins`),
+    signIn: (url, options) =>
+      Effect.flatMap(admin("POST /__admin/authorize", { url: String(url), ...options }), ({ body, status }) =>
+        status === 200 ? Effect.succeed(new URL(body.location)) : Effect.fail(new FakeIms.FakeError(body))
+      ),
     rotateKeys: nothing("POST /__admin/keys/rotate"),
     profile: did("GET /__admin/profile"),
     setProfile: (changes) => nothing("PATCH /__admin/profile", changes),

@@ -11,10 +11,12 @@ import type { Algorithm } from "./engine/jwt.ts"
 import type { Path } from "./engine/router.ts"
 import { authorization } from "./ims/endpoints/authorization.ts"
 import { discovery } from "./ims/endpoints/discovery.ts"
+import { endSessionRoutes } from "./ims/endpoints/endSession.ts"
 import { introspection } from "./ims/endpoints/introspection.ts"
 import { keys } from "./ims/endpoints/keys.ts"
 import { revocation } from "./ims/endpoints/revocation.ts"
 import { token } from "./ims/endpoints/token.ts"
+import { userInfo } from "./ims/endpoints/userInfo.ts"
 import { host as imsHost } from "./ims/oauthError.ts"
 import { type Ims, makeIms, wholeSeconds } from "./ims/state.ts"
 import { accessControl } from "./platform/accessControl.ts"
@@ -74,7 +76,8 @@ export const makeFake = Effect.fnUntraced(function* (
   const journalLimit = checkedLimit(options?.journalLimit)
   const engine = makeEngine({ clock, entropy, journalLimit, redact: ims.redact })
   const platform: Platform = { ims, apiBaseUrl: where.apiBaseUrl, iTwins: new Map() }
-  for (const route of [token, introspection, revocation, authorization, discovery, keys]) engine.add(route(ims))
+  for (const route of [token, introspection, revocation, discovery, keys]) engine.add(route(ims))
+  for (const route of [...authorization(ims), ...userInfo(ims), ...endSessionRoutes(ims)]) engine.add(route)
   for (const route of [usersMe(platform), listITwins(platform), ...accessControl(platform)]) engine.add(route)
   yield* verifyWhenClosed(engine, options)
   return {

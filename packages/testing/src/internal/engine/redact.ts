@@ -28,8 +28,8 @@ const hiddenHeaders = /authorization|cookie|secret|token|api-?key|subscription-k
 /** Matches headers whose values differ in each run, so that two journals could not be compared. */
 const traceHeaders = /^(?:traceparent|tracestate|b3|x-b3-.*)$/
 
-/** Matches JSON Web Tokens, and the made-up secrets of the fakes. */
-const secretText = /eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)*|fake-secret-[^\s"'<>&,;]*/g
+/** Matches JSON Web Tokens, and what the fakes make up: secrets, codes, refresh tokens and ids of sessions. */
+const secretText = /eyJ[\w-]*\.[\w-]*(?:\.[\w-]*)*|fake-(?:secret|code|refresh|session)-[^\s"'<>&,;]*/g
 
 /** Returns the text without the secrets in it: those of a known shape, and the given ones. */
 export const redactText = (text: string, secrets: Iterable<string>): string => {
@@ -70,6 +70,8 @@ export const redactHeaders = (
   Object.fromEntries(
     Object.entries(headers).map(([name, value = ""]) => {
       if (traceHeaders.test(name)) return [name, "<trace>"]
+      // The page that a browser comes from may have a code or a state in its address.
+      if (name === "referer") return [name, redact(value.replace(/[?#].*$/s, ""))]
       if (!hiddenHeaders.test(name)) return [name, redact(value)]
       const scheme = /^(Basic|Bearer) /i.exec(value)?.[1]
       return [name, name === "authorization" && scheme !== undefined ? `${scheme} ${redacted}` : redacted]

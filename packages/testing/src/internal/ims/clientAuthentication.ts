@@ -1,6 +1,7 @@
 // Authenticates a client at all endpoints of IMS that demand it (RFC 6749 §2.3).
 import * as Effect from "effect/Effect"
 import type { Call, Response, Route } from "../engine/handler.ts"
+import { isPublic, nameOf } from "./appTypes.ts"
 import type { Application } from "./clients.ts"
 import { type Form, readForm } from "./form.ts"
 import { invalidRequest, oauthError } from "./oauthError.ts"
@@ -38,9 +39,15 @@ const presentedBy = ({ profile }: Ims, header: string | undefined, form: Form): 
   return [decoded, raw].filter((presented) => presented !== undefined)
 }
 
-/** Returns the app, if its secret is accepted now. Notes in the entry which secret was sent. */
-const verify = (ims: Ims, { entry }: Call, { clientId, clientSecret }: Presented): Application | undefined => {
+/** Returns the app, if its secret is accepted now, or if it has none. Notes in the entry which secret was sent. */
+const verify = (ims: Ims, { entry }: Call, presented: Presented): Application | undefined => {
+  const { clientId, clientSecret, method } = presented
   const app = ims.apps.get(clientId)
+  if (app !== undefined && isPublic(app.type)) {
+    if (method === "client_secret_basic" || clientSecret !== "") return undefined
+    entry.authentication = "none"
+    return app.isEnabled ? app : undefined
+  }
   const version = app?.secrets.findIndex(({ value }) => value === clientSecret) ?? -1
   if (version >= 0) entry.secretVersion = version + 1
   const validUntil = app?.secrets[version]?.validUntil ?? Number.NEGATIVE_INFINITY
@@ -72,8 +79,16 @@ const nothingPresented = ({ profile }: Ims, header: string | undefined): string 
     : "This profile does not accept the Authorization header. Send client_id and client_secret in the form."
 }
 
+/** Says for which clients an endpoint is. */
+type Clients = "confidential" | "confidential and public"
+
 /** Returns the app that sent the request, or the answer that refuses it. */
-const authenticate = (ims: Ims, form: Form, call: Call): Application | Response | Effect.Effect<Response> => {
+const authenticate = (
+  ims: Ims,
+  clients: Clients,
+  form: Form,
+  call: Call
+): Application | Response | Effect.Effect<Response> => {
   const { authorization } = call.headers
   if (authorization !== undefined && form.values.client_secret !== undefined) {
     return invalidRequest(call.entry, "The request uses more than one way of client authentication.")
@@ -87,7 +102,10 @@ const authenticate = (ims: Ims, form: Form, call: Call): Application | Response 
   call.entry.authentication = presented.method
   for (const reading of readings) {
     const app = verify(ims, call, reading)
-    if (app !== undefined) return app
+    if (app === undefined) continue
+    return clients === "confidential" && isPublic(app.type)
+      ? invalidClient(ims, call, `This endpoint requires a secret, and a ${nameOf[app.type]} has none.`)
+      : app
   }
   return invalidClient(ims, call, explainRejection(ims, presented))
 }
@@ -110,16 +128,17 @@ const noteClient =
     call.entry.clientId = clientId === undefined ? undefined : ims.redact(clientId)
   }
 
-/** Builds an endpoint that takes a form from an authenticated app. */
+/** Builds an endpoint that takes a form from an authenticated app. A public client only names itself. */
 export const authenticatedForm = (
   ims: Ims,
+  clients: Clients,
   handle: (app: Application, form: Form["values"], call: Call) => Response
 ): Pick<Route, "gate" | "serve"> => ({
   gate: noteClient(ims),
   serve: (call) => {
     const form = readForm(call)
     if ("problem" in form) return invalidRequest(call.entry, form.problem)
-    const app = authenticate(ims, form, call)
+    const app = authenticate(ims, clients, form, call)
     return "secrets" in app ? handle(app, form.values, call) : app
   }
 })

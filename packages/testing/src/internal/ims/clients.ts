@@ -1,10 +1,11 @@
-// Keeps the registered service apps and their secrets.
+// Keeps the registered apps and their secrets.
 import { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import type { FieldChanges } from "../engine/applyFault.ts"
 import { alphanumeric, type Entropy, uuid } from "../engine/entropy.ts"
 import type { Claims } from "../engine/jwt.ts"
+import { type AppType, isPublic } from "./appTypes.ts"
 import { type Ims, now } from "./state.ts"
 
 export interface Secret {
@@ -18,8 +19,13 @@ export interface Application {
   /** The id of the app's identity. */
   readonly userId: string
   readonly clientId: string
+  readonly type: AppType
   readonly name: string
   readonly scopes: ReadonlySet<string>
+  /** Where users may be sent after they signed in; compared as text. */
+  readonly redirectUris: ReadonlyArray<string>
+  /** Where users may be sent after they signed out; compared as text. */
+  readonly postLogoutRedirectUris: ReadonlyArray<string>
   /** In epoch milliseconds. */
   readonly createdAt: number
   /** Epoch milliseconds from which the platform knows the app's identity. */
@@ -29,7 +35,7 @@ export interface Application {
   readonly claims: Claims
   /** Fields of its token responses that are set or left out. */
   readonly response: FieldChanges
-  /** Oldest first; the last one is current. */
+  /** Oldest first; the last one is current. A public client has none. */
   readonly secrets: Array<Secret>
   isEnabled: boolean
 }
@@ -63,7 +69,10 @@ const makeSecret = (entropy: Entropy): Secret =>
   secretOf(`fake-secret-${alphanumeric(entropy, 16)}+${alphanumeric(entropy, 8)}/${alphanumeric(entropy, 6)}=`)
 
 export interface Registration {
+  readonly type: AppType
   readonly name: string
+  readonly redirectUris: ReadonlyArray<string>
+  readonly postLogoutRedirectUris: ReadonlyArray<string>
   readonly scopes: ReadonlyArray<string>
   readonly tokenLifeSeconds: number | undefined
   readonly claims: Claims
@@ -76,17 +85,22 @@ export interface Registration {
 
 export const register = (ims: Ims, registration: Registration): Application => {
   const { entropy } = ims
+  const { clientSecret, type } = registration
+  const firstSecret = () => (clientSecret === undefined ? makeSecret(entropy) : secretOf(clientSecret))
   const app: Application = {
     userId: uuid(entropy),
-    clientId: registration.clientId ?? `service-${alphanumeric(entropy, 25)}`,
+    clientId: registration.clientId ?? `${type}-${alphanumeric(entropy, 25)}`,
+    type,
     name: registration.name,
+    redirectUris: registration.redirectUris,
+    postLogoutRedirectUris: registration.postLogoutRedirectUris,
     scopes: new Set(registration.scopes),
     createdAt: now(ims),
     identityFrom: now(ims) + registration.identityDelay,
     tokenLifeSeconds: registration.tokenLifeSeconds,
     claims: registration.claims,
     response: registration.response,
-    secrets: [registration.clientSecret === undefined ? makeSecret(entropy) : secretOf(registration.clientSecret)],
+    secrets: isPublic(type) ? [] : [firstSecret()],
     isEnabled: true
   }
   ims.apps.set(app.clientId, app)

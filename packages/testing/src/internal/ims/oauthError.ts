@@ -22,6 +22,12 @@ export const oauthError = (
 export const invalidRequest = (entry: Writing, description: string): Response =>
   oauthError(entry, 400, "invalid_request", description)
 
+/** Refuses a code or a refresh token. The journal says why; a client learns only that the grant is not valid. */
+export const invalidGrant = (entry: Writing, explanation: string): Response => {
+  entry.explanation = explanation
+  return oauthError(entry, 400, "invalid_grant", "The grant is invalid, expired or revoked.")
+}
+
 export const host: Host = {
   name: "IMS",
   refuse: (refusal, entry) => {

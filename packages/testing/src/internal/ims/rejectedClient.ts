@@ -1,5 +1,6 @@
 // Explains to the test why IMS rejected credentials. The answer does not contain the explanation, and the explanation does
 // not contain the secret.
+import { isPublic, nameOf as typeName } from "./appTypes.ts"
 import type { Application } from "./clients.ts"
 import type { Ims } from "./state.ts"
 
@@ -54,6 +55,7 @@ export const explainRejection = (ims: Ims, presented: Presented): string => {
   const app = ims.apps.get(clientId)
   if (app === undefined) return explainClientId(ims, presented)
   if (!app.isEnabled) return "The app is disabled."
+  if (isPublic(app.type)) return `A ${typeName[app.type]} has no secret. Send only client_id, in the form.`
   if (clientSecret === "") return "The client secret is empty."
   const own = app.secrets.find(({ value }) => value === clientSecret)
   if (own !== undefined) {

@@ -7,7 +7,16 @@ import { type Algorithm, makeKey, type SigningKey } from "../engine/jwt.ts"
 import { redactText } from "../engine/redact.ts"
 import type { Path } from "../engine/router.ts"
 import type { Application } from "./clients.ts"
-import { type IssuedTokens, makeIssuedTokens } from "./issuedTokens.ts"
+import { type ExpiringMap, makeExpiringMap } from "./expiringMap.ts"
+import { makeSignIns, type SignIn, type SignIns } from "./signIns.ts"
+import type { User } from "./users.ts"
+
+export interface IssuedToken {
+  readonly clientId: string
+  /** The sign-in that it belongs to; absent if it is the app's own. */
+  readonly signIn: SignIn | undefined
+  isRevoked: boolean
+}
 
 export interface Ims {
   readonly clock: Clock.Clock
@@ -21,7 +30,11 @@ export interface Ims {
   readonly keys: Array<SigningKey>
   /** By client id. */
   readonly apps: Map<string, Application>
-  readonly issued: IssuedTokens
+  /** By e-mail in lower case. */
+  readonly users: Map<string, User>
+  /** By `jti`. */
+  readonly issued: ExpiringMap<IssuedToken>
+  readonly signIns: SignIns
   /** Returns the text without secrets and tokens. */
   readonly redact: (text: string) => string
 }
@@ -37,7 +50,9 @@ export const makeIms = (
     ...options,
     keys: [makeKey(options.algorithm, options.entropy)],
     apps,
-    issued: makeIssuedTokens(options.clock),
+    users: new Map(),
+    issued: makeExpiringMap(options.clock),
+    signIns: makeSignIns(options.clock),
     redact: (text) => {
       // All secrets of the fake begin so. Other texts are not compared with each secret of each app.
       const secrets = text.includes("fake-secret-")
@@ -46,6 +61,11 @@ export const makeIms = (
       return redactText(text, secrets)
     }
   }
+}
+
+/** Forgets apps, users, and all that was issued to them. */
+export const clear = ({ apps, issued, signIns, users }: Ims): void => {
+  for (const forgotten of [apps, users, issued, ...Object.values(signIns)]) forgotten.clear()
 }
 
 /** Returns the time of the fake's clock, in epoch milliseconds. */

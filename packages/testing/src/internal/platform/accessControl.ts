@@ -1,15 +1,16 @@
-// Serves the Access Control API. The roles that an app has on an iTwin decide what the app may do there. An iTwin that
-// the app was not added to does not exist for the app.
+// Serves the Access Control API. The roles that a caller, user or app, has on an iTwin decide what the caller may do
+// there. An iTwin that the caller was not added to does not exist for the caller.
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { json } from "../engine/answer.ts"
 import type { Call, Response, Route } from "../engine/handler.ts"
 import type { Method, Path } from "../engine/router.ts"
+import { findUser } from "../ims/users.ts"
 import { apiError } from "./apiError.ts"
 import { onApi } from "./bearer.ts"
 import { pageOf } from "./paging.ts"
 import { addMember, findMember, type ITwin, type Member, type Platform, type Role } from "./state.ts"
-import { emailOf, findApp } from "./users.ts"
+import { callerOf, findApp } from "./users.ts"
 
 /** Names the permission to add members. */
 export const invitePermission = "administration_invite_member"
@@ -26,15 +27,16 @@ const permissionsOf = (iTwin: ITwin, email: string): ReadonlyArray<string> => [
 
 const memberView = (platform: Platform, iTwin: ITwin, { email, isRemoved }: Member) => {
   const app = findApp(platform, email)
-  const id = app?.userId ?? null
+  const user = findUser(platform.ims, email)
+  const id = user?.id ?? app?.userId ?? null
   return isRemoved
     ? { id, email: null, givenName: null, surname: null, organization: null, roles: [] }
     : {
         id,
         email,
-        givenName: app?.name ?? "",
-        surname: "",
-        organization: "",
+        givenName: user?.givenName ?? app?.name ?? "",
+        surname: user?.surname ?? "",
+        organization: user?.organizationName ?? "",
         roles: rolesOf(iTwin, email).map(({ id, displayName }) => ({ id, displayName }))
       }
 }
@@ -61,9 +63,9 @@ const onITwin = (
       scopes: ["itwin-platform", "accesscontrol:read", "accesscontrol:modify"],
       version: 2
     },
-    ({ app }, call) => {
+    (caller, call) => {
       const { entry } = call
-      const email = emailOf(app)
+      const email = callerOf(caller)
       const iTwin = platform.iTwins.get(call.params.id ?? "")
       if (iTwin === undefined || findMember(iTwin, email) === undefined) {
         entry.explanation = iTwin === undefined ? "The iTwin does not exist." : `${email} is not a member of the iTwin.`
@@ -130,7 +132,8 @@ const addMembers = (platform: Platform): Route =>
       const unknown = members.flatMap(({ roleIds }) => roleIds).find((id) => !iTwin.roles.has(id))
       if (unknown !== undefined) return unprocessable("RoleNotFound", `The iTwin has no role ${unknown}.`)
       for (const { email, roleIds } of members) addMember(iTwin, email, roleIds)
-      const isKnown = ({ email }: { readonly email: string }) => findApp(platform, email) !== undefined
+      const isKnown = ({ email }: { readonly email: string }) =>
+        findUser(platform.ims, email) !== undefined || findApp(platform, email) !== undefined
       const added = members.filter(isKnown).flatMap(({ email }) => findMember(iTwin, email) ?? [])
       const invited = members.filter((member) => !isKnown(member))
       return json(entry, 201, {

@@ -2,7 +2,7 @@
 import type * as Effect from "effect/Effect"
 import type { Call, Response, Route } from "../engine/handler.ts"
 import type { Method, Path } from "../engine/router.ts"
-import { checkToken, listOf, type ValidToken } from "../ims/tokens.ts"
+import { bearerOf, checkToken, listOf, type ValidToken } from "../ims/tokens.ts"
 import { apiError, host } from "./apiError.ts"
 import type { Platform } from "./state.ts"
 
@@ -19,15 +19,11 @@ const unauthorized = ({ entry }: Call, code: string, message: string) => {
   })
 }
 
-/** Returns the token of the header; empty if the header has no token. */
-const tokenOf = ({ headers }: Call): string =>
-  /^Bearer +([A-Za-z0-9\-._~+/]+=*)$/i.exec(headers.authorization ?? "")?.[1] ?? ""
-
 /** Notes in the entry which client sent the request, before a fault can answer it. */
 const noteClient =
   ({ ims }: Platform) =>
   (call: Call): undefined => {
-    const token = checkToken(ims, tokenOf(call))
+    const token = checkToken(ims, bearerOf(call))
     if ("app" in token) call.entry.clientId = token.app.clientId
   }
 
@@ -41,7 +37,7 @@ const authenticate = ({ ims }: Platform, call: Call): ValidToken | Response => {
       headers: challenge()
     })
   }
-  const token = checkToken(ims, tokenOf(call))
+  const token = checkToken(ims, bearerOf(call))
   if (!("app" in token)) return unauthorized(call, token.code, token.why)
   if (!listOf(token.claims.aud).includes("bentley-api-management")) {
     return unauthorized(call, "InvalidToken", "The token is for another audience.")

@@ -26,8 +26,11 @@ export interface Facts {
   readonly apps: ReadonlyArray<{
     readonly name: string
     readonly clientId: string | undefined
+    /** Absent for native and single-page apps. */
     readonly clientSecret: string | undefined
   }>
+  /** The e-mails of the users who can sign in. */
+  readonly users: ReadonlyArray<string>
   /** Only with `--vault`. */
   readonly vault?: VaultFacts
 }
@@ -46,6 +49,7 @@ export const factsOf = (fake: FakeIms["Service"], settings: Settings, vault: Vau
   tokenEndpoint: fake.environment.tokenEndpoint,
   apiBaseUrl: fake.environment.apiBaseUrl,
   apps: (settings.apps ?? []).map(({ name, clientId, clientSecret }) => ({ name, clientId, clientSecret })),
+  users: (settings.users ?? []).map(({ email }) => email),
   ...(vault === undefined ? {} : { vault })
 })
 
@@ -62,11 +66,14 @@ export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps: [app, ...others],
     exported("ITWIN_API_URL", apiBaseUrl),
     ...(app === undefined
       ? []
-      : [exported("ITWIN_CLIENT_ID", app.clientId), exported("ITWIN_CLIENT_SECRET", app.clientSecret)]),
+      : [
+          exported("ITWIN_CLIENT_ID", app.clientId),
+          ...(app.clientSecret === undefined ? [] : [exported("ITWIN_CLIENT_SECRET", app.clientSecret)])
+        ]),
     ...others.flatMap(({ name, clientId, clientSecret }) => [
       "",
       `# The app "${name}":`,
-      `# ${clientId} ${clientSecret}`
+      `# ${clientId} ${clientSecret ?? ""}`.trimEnd()
     ]),
     ...(vault === undefined
       ? []

@@ -4,6 +4,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import * as FakeIms from "../../FakeIms.ts"
+import { appTypes } from "../ims/appTypes.ts"
 
 /** At most 10 years. */
 export const Seconds = Schema.Int.check(Schema.isBetween({ minimum: 1, maximum: 315_576_000 }))
@@ -20,11 +21,24 @@ export const Scope = Schema.String.check(
 
 export const Claims = Schema.Record(Schema.String, Schema.Json)
 
+export const AppType = Schema.Literals(appTypes)
+
 /** What an app is registered with. */
 export const App = Schema.Struct({
   name: FakeIms.AppName,
+  type: Schema.optionalKey(AppType.annotate({ description: "`service` by default." })),
+  redirectUris: Schema.optionalKey(
+    Schema.Array(Schema.String).annotate({
+      description: "Where users may be sent after they signed in; required except for a service app."
+    })
+  ),
+  postLogoutRedirectUris: Schema.optionalKey(
+    Schema.Array(Schema.String).annotate({ description: "Where users may be sent after they signed out." })
+  ),
   scopes: Schema.optionalKey(
-    Schema.Array(Scope).annotate({ description: 'The scopes that it may request; ["itwin-platform"] by default.' })
+    Schema.Array(Scope).annotate({
+      description: 'The scopes that it may request; ["itwin-platform"] by default, and more if users sign in to it.'
+    })
   ),
   tokenLife: Schema.optionalKey(Seconds.annotate({ description: "The life of its tokens, in seconds." })),
   claims: Schema.optionalKey(
@@ -47,6 +61,9 @@ export const App = Schema.Struct({
 
 export const toRegistration = (app: typeof App.Type): FakeIms.Registration => ({
   name: app.name,
+  type: app.type,
+  redirectUris: app.redirectUris,
+  postLogoutRedirectUris: app.postLogoutRedirectUris,
   scopes: app.scopes,
   claims: app.claims,
   response: app.response,
@@ -57,6 +74,24 @@ export const toRegistration = (app: typeof App.Type): FakeIms.Registration => ({
 })
 
 const text = (description: string) => Schema.optionalKey(Schema.NonEmptyString.annotate({ description }))
+
+const Text = Schema.optionalKey(Schema.String)
+const NullableText = Schema.optionalKey(Schema.NullOr(Schema.String))
+
+/** What a user is added with. */
+export const User = Schema.Struct({
+  email: Schema.String.check(Schema.isPattern(/^[^\s@]+@[^\s@]+$/, { expected: "an e-mail" })),
+  id: text("A given id."),
+  givenName: Text,
+  surname: Text,
+  displayName: Text,
+  alternateEmail: NullableText,
+  phone: NullableText,
+  organizationName: Text,
+  city: NullableText,
+  country: NullableText,
+  language: Text
+})
 
 /** What an iTwin is created with; its roles and members come afterwards. */
 export const iTwinFields = {
@@ -82,7 +117,12 @@ export const Profile = Schema.Struct({
   scopeClaim: Schema.Literals(["array", "string"]),
   scopeInResponse: Schema.Boolean,
   refusedScopes: Schema.Array(Scope),
-  tokenLifeSeconds: Seconds
+  tokenLifeSeconds: Seconds,
+  codeLifeSeconds: Seconds,
+  refreshTokenLifeSeconds: Seconds,
+  refreshTokenRotation: Schema.Boolean,
+  refreshTokenGraceSeconds: Schema.Int.check(Schema.isBetween({ minimum: 0, maximum: 315_576_000 })),
+  signIn: Schema.Literals(["page", "auto"])
 })
 
 /** Some switches of the profile. */

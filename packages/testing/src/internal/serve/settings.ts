@@ -6,7 +6,7 @@ import * as Schema from "effect/Schema"
 import type * as FakeIms from "../../FakeIms.ts"
 import * as Fault from "../../Fault.ts"
 import { explain } from "../engine/explain.ts"
-import { App, iTwinFields, ProfileChanges, Role, Seconds, toRegistration } from "./inputs.ts"
+import { App, iTwinFields, ProfileChanges, Role, Seconds, toRegistration, User } from "./inputs.ts"
 import { findSyntaxProblem } from "./jsonSyntax.ts"
 
 const Member = Schema.Struct({
@@ -31,6 +31,7 @@ type Problems = Array<{ readonly path: ReadonlyArray<PropertyKey>; readonly issu
 
 const Settings = Schema.Struct({
   apps: Schema.optionalKey(Schema.Array(App)),
+  users: Schema.optionalKey(Schema.Array(User)),
   iTwins: Schema.optionalKey(Schema.Array(ITwin)),
   script: Schema.optionalKey(Schema.Record(Schema.String, Schema.Array(Fault.Step))),
   seed: Schema.optionalKey(Schema.NonEmptyString),
@@ -49,8 +50,12 @@ const Settings = Schema.Struct({
     iTwins.forEach(({ roles = [], members = [] }, index) => {
       members.forEach((member, position) => {
         const path = ["iTwins", index, "members", position]
-        if (member.app !== undefined && !apps.some(({ name }) => name === member.app)) {
-          problems.push({ path: [...path, "app"], issue: `Expected the name of one of the apps, not ${member.app}` })
+        const isOne = apps.some(({ name, type = "service" }) => name === member.app && type === "service")
+        if (member.app !== undefined && !isOne) {
+          problems.push({
+            path: [...path, "app"],
+            issue: `Expected the name of one of the service apps, not ${member.app}`
+          })
         }
         const unknown = member.roles?.find((role) => !roles.some(({ displayName }) => displayName === role))
         if (unknown !== undefined) {
@@ -86,14 +91,14 @@ export const parse = (text: string): Effect.Effect<Settings, SettingsError> =>
 
 const createITwin = Effect.fnUntraced(function* (
   fake: FakeIms.FakeIms["Service"],
-  apps: ReadonlyMap<string, FakeIms.App>,
+  /** The e-mails of the apps, by name. */
+  emails: ReadonlyMap<string, string>,
   iTwin: typeof ITwin.Type
 ) {
   const { id } = yield* fake.createITwin(iTwin)
   const roles = new Map<string, string>()
   for (const role of iTwin.roles ?? []) roles.set(role.displayName, (yield* fake.addRole(id, role)).id)
-  for (const { app = "", email = apps.get(app)?.credentials.clientEmail ?? "", roles: names = [] } of iTwin.members ??
-    []) {
+  for (const { app = "", email = emails.get(app) ?? "", roles: names = [] } of iTwin.members ?? []) {
     yield* fake.addMember(id, { email, roleIds: names.flatMap((name) => roles.get(name) ?? []) })
   }
   return { ...iTwin, id }
@@ -104,19 +109,24 @@ const createITwin = Effect.fnUntraced(function* (
  * again makes the same.
  */
 export const setUp = Effect.fnUntraced(function* (fake: FakeIms.FakeIms["Service"], settings: Settings) {
-  const registered = new Map<string, FakeIms.App>()
-  const apps: Array<typeof App.Type> = []
-  for (const app of settings.apps ?? [{ name: "Fake app" }]) {
-    const { credentials } = yield* Effect.tap(Effect.orDie(fake.registerApp(toRegistration(app))), (made) =>
-      Effect.sync(() => registered.set(app.name, made))
-    )
-    apps.push({
-      ...app,
-      clientId: credentials.clientId,
-      clientSecret: Redacted.value(credentials.clientSecret)
+  const emails = new Map<string, string>()
+  const apps = yield* Effect.forEach(
+    settings.apps ?? [{ name: "Fake app" }],
+    Effect.fnUntraced(function* (app, index) {
+      const { credentials } = yield* Effect.mapError(
+        fake.registerApp(toRegistration(app)),
+        (error) => new SettingsError({ message: explain(error).replaceAll(/^/gm, `apps[${index}].`) })
+      )
+      if (!("clientSecret" in credentials)) return { ...app, clientId: credentials.clientId }
+      const { clientEmail, clientId, clientSecret } = credentials
+      emails.set(app.name, clientEmail)
+      return { ...app, clientId, clientSecret: Redacted.value(clientSecret) }
     })
-  }
-  const iTwins = yield* Effect.forEach(settings.iTwins ?? [], (iTwin) => createITwin(fake, registered, iTwin))
+  )
+  const users = yield* Effect.forEach(settings.users ?? [{ email: "user@example.com" }], (user) =>
+    Effect.map(fake.addUser(user), ({ id }) => ({ ...user, id }))
+  )
+  const iTwins = yield* Effect.forEach(settings.iTwins ?? [], (iTwin) => createITwin(fake, emails, iTwin))
   for (const [route, steps] of Object.entries(settings.script ?? {})) {
     yield* fake
       .script(route, ...steps)
@@ -128,5 +138,5 @@ export const setUp = Effect.fnUntraced(function* (fake: FakeIms.FakeIms["Service
         )
       )
   }
-  return { ...settings, apps, iTwins }
+  return { ...settings, apps, users, iTwins }
 })

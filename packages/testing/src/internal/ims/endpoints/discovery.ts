@@ -3,7 +3,7 @@ import { json } from "../../engine/answer.ts"
 import type { Route } from "../../engine/handler.ts"
 import { host } from "../oauthError.ts"
 import type { Ims } from "../state.ts"
-import { grants } from "./token.ts"
+import { grantTypes } from "./token.ts"
 
 export const discovery = (ims: Ims): Route => ({
   host,
@@ -20,13 +20,25 @@ export const discovery = (ims: Ims): Route => ({
       jwks_uri: `${issuer}/.well-known/openid-configuration/jwks`,
       introspection_endpoint: `${issuer}/connect/introspect`,
       revocation_endpoint: `${issuer}/connect/revocation`,
-      grant_types_supported: [...grants.keys()],
-      token_endpoint_auth_methods_supported: methods,
+      userinfo_endpoint: `${issuer}/connect/userinfo`,
+      end_session_endpoint: `${issuer}/connect/endsession`,
+      grant_types_supported: grantTypes,
+      token_endpoint_auth_methods_supported: [...methods, "none"],
       introspection_endpoint_auth_methods_supported: methods,
-      revocation_endpoint_auth_methods_supported: methods,
+      revocation_endpoint_auth_methods_supported: [...methods, "none"],
       scopes_supported: [...new Set([...ims.apps.values()].flatMap((app) => [...app.scopes]))],
-      // Clients insist on these members. The authorization endpoint grants nothing to service apps.
-      response_types_supported: [],
+      response_types_supported: ["code"],
+      response_modes_supported: ["query"],
+      code_challenge_methods_supported: ["S256"],
+      prompt_values_supported: ["none", "login", "consent", "select_account"],
+      authorization_response_iss_parameter_supported: true,
+      claims_parameter_supported: false,
+      request_parameter_supported: false,
+      request_uri_parameter_supported: false,
+      claims_supported: [
+        ...["iss", "aud", "exp", "iat", "auth_time", "nonce", "sub", "email", "email_verified"],
+        ...["name", "given_name", "family_name", "preferred_username", "locale", "organization"]
+      ],
       subject_types_supported: ["public"],
       id_token_signing_alg_values_supported: [...new Set(ims.keys.map(({ algorithm }) => algorithm))]
     })

@@ -10,7 +10,7 @@ export const introspection = (ims: Ims): Route => ({
   host,
   method: "POST",
   paths: ["/connect/introspect"],
-  ...authenticatedForm(ims, (_app, form, { entry }) => {
+  ...authenticatedForm(ims, "confidential", (_app, form, { entry }) => {
     if (form.token === undefined) return invalidRequest(entry, "The request lacks token.")
     const token = checkToken(ims, form.token)
     if (!("app" in token)) {

@@ -1,22 +1,38 @@
 // Serves the token endpoint (RFC 6749 §3.2).
 import type { Route } from "../../engine/handler.ts"
+import { type GrantType, grantsOf, nameOf } from "../appTypes.ts"
 import { authenticatedForm } from "../clientAuthentication.ts"
+import { authorizationCode } from "../grants/authorizationCode.ts"
 import { clientCredentials } from "../grants/clientCredentials.ts"
 import type { Grant } from "../grants/grant.ts"
+import { refreshToken } from "../grants/refreshToken.ts"
 import { host, invalidRequest, oauthError } from "../oauthError.ts"
 import type { Ims } from "../state.ts"
 
-export const grants: ReadonlyMap<string, Grant> = new Map([["client_credentials", clientCredentials]])
+/** The grants that the fake serves. */
+const grants: Readonly<Record<GrantType, Grant>> = {
+  client_credentials: clientCredentials,
+  authorization_code: authorizationCode,
+  refresh_token: refreshToken
+}
+
+const isGrantType = (text: string): text is GrantType => Object.hasOwn(grants, text)
+
+export const grantTypes: ReadonlyArray<string> = Object.keys(grants)
 
 export const token = (ims: Ims): Route => ({
   host,
   method: "POST",
   paths: ["/connect/token", ims.tokenPath],
-  ...authenticatedForm(ims, (app, form, call) => {
+  ...authenticatedForm(ims, "confidential and public", (app, form, call) => {
     if (form.grant_type === undefined) return invalidRequest(call.entry, "The request lacks grant_type.")
-    const grant = grants.get(form.grant_type)
-    return grant === undefined
-      ? oauthError(call.entry, 400, "unsupported_grant_type", "The grant type is not supported.")
-      : grant(ims, app, form, call)
+    if (!isGrantType(form.grant_type)) {
+      return oauthError(call.entry, 400, "unsupported_grant_type", "The grant type is not supported.")
+    }
+    if (!grantsOf[app.type].includes(form.grant_type)) {
+      call.entry.explanation = `A ${nameOf[app.type]} may not use ${form.grant_type}.`
+      return oauthError(call.entry, 400, "unauthorized_client", "The client may not use this grant type.")
+    }
+    return grants[form.grant_type](ims, app, form, call)
   })
 })

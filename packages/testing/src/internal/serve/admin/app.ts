@@ -26,6 +26,7 @@ import * as reset from "./reset.ts"
 import * as routes from "./routes.ts"
 import * as script from "./script.ts"
 import * as tokens from "./tokens.ts"
+import * as users from "./users.ts"
 import * as vault from "./vault.ts"
 
 const description = `Controls a running fake-ims, for tests in any language.
@@ -43,6 +44,7 @@ const api = HttpApi.make("fake-ims")
     events.events,
     clock.clock,
     apps.apps,
+    users.users,
     tokens.tokens,
     explain.explain,
     iTwins.iTwins,
@@ -89,6 +91,7 @@ export const makeApp = (admin: Admin): Effect.Effect<App, never, Scope.Scope> =>
       events.layer(admin),
       clock.layer(admin),
       apps.layer(admin),
+      users.layer(admin),
       tokens.layer(admin),
       explain.layer(admin),
       iTwins.layer(admin),

@@ -16,20 +16,34 @@ import { BadRequest, Conflict, NotFound, orNotFound } from "./errors.ts"
 
 export const App = Schema.Struct({
   name: Schema.String,
+  type: inputs.AppType,
   clientId: Schema.String,
-  clientSecret: Schema.String.annotate({ description: "The newest secret." }),
-  clientEmail: Schema.String.annotate({ description: "The e-mail by which the app becomes a member of an iTwin." }),
+  clientSecret: Schema.optionalKey(
+    Schema.String.annotate({ description: "The newest secret; absent for native and single-page apps." })
+  ),
+  clientEmail: Schema.optionalKey(
+    Schema.String.annotate({ description: "The e-mail by which a service app becomes a member of an iTwin." })
+  ),
   scopes: Schema.Array(Schema.String),
+  redirectUris: Schema.Array(Schema.String),
+  postLogoutRedirectUris: Schema.Array(Schema.String),
   enabled: Schema.Boolean
 }).annotate({ identifier: "App" })
 
-export const viewOf = ({ credentials, enabled, name, scopes }: FakeIms.App): typeof App.Type => ({
-  name,
+const credentialsOf = ({ credentials, type }: FakeIms.App | FakeIms.PublicApp) => ({
   clientId: credentials.clientId,
-  clientSecret: Redacted.value(credentials.clientSecret),
-  clientEmail: credentials.clientEmail,
-  scopes: [...scopes],
-  enabled
+  ...("clientSecret" in credentials ? { clientSecret: Redacted.value(credentials.clientSecret) } : {}),
+  ...("clientEmail" in credentials && type === "service" ? { clientEmail: credentials.clientEmail } : {})
+})
+
+export const viewOf = (app: FakeIms.App | FakeIms.PublicApp): typeof App.Type => ({
+  name: app.name,
+  type: app.type,
+  ...credentialsOf(app),
+  scopes: [...app.scopes],
+  redirectUris: app.redirectUris,
+  postLogoutRedirectUris: app.postLogoutRedirectUris,
+  enabled: app.enabled
 })
 
 const params = { clientId: Schema.String }
@@ -48,7 +62,7 @@ const Revocation = Schema.Struct({
 export const apps = group(
   "apps",
   "/__admin/apps",
-  "Service apps and their secrets.",
+  "Apps of all types, and their secrets.",
   HttpApiEndpoint.get("apps", "/", { success: Schema.Array(App) }).annotate(OpenApi.Summary, "Lists the apps"),
   HttpApiEndpoint.post("registerApp", "/", {
     payload: inputs.App,
@@ -91,7 +105,7 @@ export const apps = group(
     params,
     success: Done,
     error: NotFound
-  }).annotate(OpenApi.Summary, "Rejects all tokens that were issued to the app so far")
+  }).annotate(OpenApi.Summary, "Rejects all access tokens that were issued to the app so far")
 )
 
 export const layer = ({ ims }: Admin) => {

@@ -33,7 +33,7 @@ const Entry = Schema.Struct({
     description: "How many requests were served when it arrived, itself included."
   }),
   clientId: orAbsent(Schema.String),
-  authentication: orAbsent(Schema.Literals(["client_secret_post", "client_secret_basic"])),
+  authentication: orAbsent(Schema.Literals(["client_secret_post", "client_secret_basic", "none"])),
   secretVersion: orAbsent(Schema.Int),
   fault: orAbsent(Schema.String),
   status: orAbsent(Schema.Int),

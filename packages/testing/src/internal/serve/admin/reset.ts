@@ -15,7 +15,7 @@ export const reset = group(
   "Everything as it was at the start.",
   HttpApiEndpoint.post("reset", "/reset", { success: Schema.Struct({ apps: Schema.Array(App) }) }).annotate(
     OpenApi.Summary,
-    "Restores apps, secrets, iTwins, script, profile and time of the start; tokens, journal and added routes are gone"
+    "Restores apps, users, secrets, iTwins, script, profile and time of the start; tokens, journal and added routes are gone"
   )
 )
 
