@@ -93,6 +93,17 @@ export class ClientCredentials extends Schema.Class<ClientCredentials>("@effect-
   }
 }
 
+/**
+ * Holds the client id of a public client (RFC 6749 §2.1): a native or a single-page app, which can't keep a secret.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export class PublicClient extends Schema.Class<PublicClient>("@effect-itwin/core/PublicClient")({
+  /** Not a secret: errors, logs and spans show it. */
+  clientId: ClientId
+}) {}
+
 /** Files and `echo` add one newline. Other white space is a mistake, which the owner must see. */
 const lineOf = (text: string): Result.Result<string, string> => {
   if (isUtf16(text)) return Result.fail(utf16)

@@ -1,12 +1,12 @@
 /**
- * Names the token endpoint and the base URL of the APIs.
+ * Names the issuer, its OAuth 2.0 endpoints and the base URL of the APIs.
  *
  * `Environment` is a `Context.Reference`, so a program need not provide it. Then the layers read {@link config} when
  * they are built; if none of its variables is set, the environment is production.
  *
  * **Gotchas**
  *
- * Both URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
+ * All URLs receive credentials, so they must be https; plain http is for loopback only (127.0.0.0/8, `[::1]`,
  * `localhost`). {@link allowInsecureHttp} permits plain http elsewhere. It can be set in code only, not by a variable.
  *
  * **Example** (Using a gateway)
@@ -49,6 +49,31 @@ export interface Environment {
   readonly tokenEndpoint: string
   /** Absolute URL to which API paths are appended, without a trailing slash. */
   readonly apiBaseUrl: string
+  /** The issuer of tokens (RFC 8414 §2): the exact text of the claim `iss`. */
+  readonly issuer: string
+  /** Absolute URL where a user signs in (RFC 6749 §3.1). */
+  readonly authorizationEndpoint: string
+  /** Absolute URL that returns the claims of a user (OpenID Connect Core §5.3). */
+  readonly userinfoEndpoint: string
+  /** Absolute URL where a token is revoked (RFC 7009 §2). */
+  readonly revocationEndpoint: string
+  /** Absolute URL where a user signs out (OpenID Connect RP-Initiated Logout §2). */
+  readonly endSessionEndpoint: string
+}
+
+/** What is not given stands next to the token endpoint. */
+const endpointsBy = (tokenEndpoint: string) => ({
+  issuer: new URL(tokenEndpoint).origin,
+  authorizationEndpoint: new URL("authorize", tokenEndpoint).href,
+  userinfoEndpoint: new URL("userinfo", tokenEndpoint).href,
+  revocationEndpoint: new URL("revocation", tokenEndpoint).href,
+  endSessionEndpoint: new URL("endsession", tokenEndpoint).href
+})
+
+const known = (name: string, host: string): Environment => {
+  const tokenEndpoint = `https://${host}ims.bentley.com/connect/token`
+  const apiBaseUrl = `https://${host}api.bentley.com`
+  return Object.freeze({ name, tokenEndpoint, apiBaseUrl, ...endpointsBy(tokenEndpoint) })
 }
 
 /**
@@ -57,11 +82,7 @@ export interface Environment {
  * @category environments
  * @since 0.1.0
  */
-export const production: Environment = Object.freeze({
-  name: "production",
-  tokenEndpoint: "https://ims.bentley.com/connect/token",
-  apiBaseUrl: "https://api.bentley.com"
-})
+export const production: Environment = known("production", "")
 
 /**
  * Selects Bentley's QA platform. It does not know the apps and secrets of production.
@@ -69,11 +90,7 @@ export const production: Environment = Object.freeze({
  * @category environments
  * @since 0.1.0
  */
-export const qa: Environment = Object.freeze({
-  name: "qa",
-  tokenEndpoint: "https://qa-ims.bentley.com/connect/token",
-  apiBaseUrl: "https://qa-api.bentley.com"
-})
+export const qa: Environment = known("qa", "qa-")
 
 /**
  * Holds the environment in use. If none is provided, the layers use {@link configured}; the default of the reference
@@ -125,8 +142,22 @@ const BaseUrl = (insecureHttp: boolean) =>
     )
   )
 
-const decodeWith = (insecureHttp: boolean) =>
-  Schema.decodeSync(Schema.Struct({ tokenEndpoint: Endpoint(insecureHttp), apiBaseUrl: BaseUrl(insecureHttp) }))
+const decodeWith = (insecureHttp: boolean) => {
+  const endpoint = Endpoint(insecureHttp)
+  const optional = Schema.optional(endpoint)
+  return Schema.decodeSync(
+    Schema.Struct({
+      tokenEndpoint: endpoint,
+      apiBaseUrl: BaseUrl(insecureHttp),
+      // Compared with the claim `iss` as text, so it is not normalized.
+      issuer: Schema.optional(checked(insecureHttp)),
+      authorizationEndpoint: optional,
+      userinfoEndpoint: optional,
+      revocationEndpoint: optional,
+      endSessionEndpoint: optional
+    })
+  )
+}
 
 const decodeEndpoints = decodeWith(false)
 const decodeInsecureEndpoints = decodeWith(true)
@@ -140,6 +171,25 @@ const trust = (environment: Environment): Environment => {
 }
 
 /**
+ * Names the URLs of an environment. `issuer` is the origin of the token endpoint unless given, and the other endpoints
+ * are its siblings `authorize`, `userinfo`, `revocation` and `endsession`.
+ *
+ * @category options
+ * @since 0.1.0
+ */
+export interface Options {
+  readonly name?: string | undefined
+  readonly tokenEndpoint: string
+  readonly apiBaseUrl: string
+  readonly issuer?: string | undefined
+  readonly authorizationEndpoint?: string | undefined
+  readonly userinfoEndpoint?: string | undefined
+  readonly revocationEndpoint?: string | undefined
+  readonly endSessionEndpoint?: string | undefined
+  readonly [allowInsecureHttp]?: boolean | undefined
+}
+
+/**
  * Builds an environment with other URLs, for example those of a proxy or of a server on this machine.
  *
  * Throws a `SchemaError` that names the field if a URL is relative, is neither https nor http on loopback, or has user
@@ -148,15 +198,20 @@ const trust = (environment: Environment): Environment => {
  * @category constructors
  * @since 0.1.0
  */
-export const custom = (options: {
-  readonly name?: string | undefined
-  readonly tokenEndpoint: string
-  readonly apiBaseUrl: string
-  readonly [allowInsecureHttp]?: boolean | undefined
-}): Environment => {
+export const custom = (options: Options): Environment => {
   const { name = "custom" } = options
-  const decode = options[allowInsecureHttp] === true ? decodeInsecureEndpoints : decodeEndpoints
-  return trust({ name, ...decode(options) })
+  const given = (options[allowInsecureHttp] === true ? decodeInsecureEndpoints : decodeEndpoints)(options)
+  const derived = endpointsBy(given.tokenEndpoint)
+  return trust({
+    name,
+    tokenEndpoint: given.tokenEndpoint,
+    apiBaseUrl: given.apiBaseUrl,
+    issuer: given.issuer ?? derived.issuer,
+    authorizationEndpoint: given.authorizationEndpoint ?? derived.authorizationEndpoint,
+    userinfoEndpoint: given.userinfoEndpoint ?? derived.userinfoEndpoint,
+    revocationEndpoint: given.revocationEndpoint ?? derived.revocationEndpoint,
+    endSessionEndpoint: given.endSessionEndpoint ?? derived.endSessionEndpoint
+  })
 }
 
 /**
@@ -220,7 +275,7 @@ export const config: Config.Config<Environment> = Config.succeed(undefined).pipe
   ),
   Config.map(({ ITWIN_ENVIRONMENT, ITWIN_TOKEN_ENDPOINT, ITWIN_API_URL }) => {
     if (ITWIN_TOKEN_ENDPOINT !== undefined && ITWIN_API_URL !== undefined) {
-      return trust({ name: "custom", tokenEndpoint: ITWIN_TOKEN_ENDPOINT, apiBaseUrl: ITWIN_API_URL })
+      return custom({ tokenEndpoint: ITWIN_TOKEN_ENDPOINT, apiBaseUrl: ITWIN_API_URL })
     }
     return ITWIN_ENVIRONMENT === "qa" ? qa : production
   })

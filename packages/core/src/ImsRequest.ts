@@ -44,12 +44,14 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { withoutHttpClientSpan } from "./internal/http/clientSpan.ts"
 import { checkCredentialUrl } from "./internal/http/credentialUrl.ts"
+import { exchange, isRedirect, type Problem } from "./internal/http/exchange.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
-import { discard, maxBodyBytes, readText } from "./internal/http/readText.ts"
+import { maxBodyBytes } from "./internal/http/readText.ts"
 import { parseRetryAfter } from "./internal/http/retryAfter.ts"
 import { transportOf } from "./internal/http/transport.ts"
 import { defectOf, describeDefect } from "./internal/shown/defect.ts"
 import { formatDuration } from "./internal/shown/formatDuration.ts"
+import * as strictJson from "./internal/strictJson.ts"
 import { version } from "./internal/version.ts"
 import type { TransportKind } from "./TokenError.ts"
 
@@ -61,8 +63,11 @@ import type { TransportKind } from "./TokenError.ts"
  */
 export class ImsRequestError extends Schema.Error<ImsRequestError>("@effect-itwin/core/ImsRequestError")({
   _tag: Schema.tag("ImsRequestError"),
-  /** Where the request failed: in the transport, by the time limit, a redirect, the size, or in code of the program. */
-  kind: Schema.Literals(["transport", "timeout", "redirect", "size", "defect"]),
+  /**
+   * Where the request failed: in the transport, by the time limit, a redirect, the size, or in code of the program. A
+   * request that needs a success also fails by the status.
+   */
+  kind: Schema.Literals(["transport", "timeout", "redirect", "size", "status", "defect"]),
   /** What happened, as the end of a sentence whose subject is the endpoint. */
   detail: Schema.String
 }) {
@@ -105,41 +110,32 @@ const details: Readonly<Record<TransportKind, string>> = {
   other: "is unreachable"
 }
 
-const transportError = (cause: unknown, fallback: TransportKind): ImsRequestError => {
-  const { code, kind } = transportOf(cause, fallback)
-  return new ImsRequestError({
-    kind: "transport",
-    detail: `${details[kind]}${code === undefined ? "" : ` (${code})`}`
-  })
+const problemError = (problem: Problem): ImsRequestError => {
+  switch (problem._tag) {
+    case "Transport": {
+      const { code, kind } = transportOf(problem.cause, problem.fallback)
+      const shown = code === undefined ? "" : ` (${code})`
+      return new ImsRequestError({ kind: "transport", detail: `${details[kind]}${shown}` })
+    }
+    case "Followed":
+      return new ImsRequestError({
+        kind: "redirect",
+        detail: "redirects, and the HttpClient followed the redirect itself"
+      })
+    case "TooLarge":
+      return new ImsRequestError({ kind: "size", detail: `returned more than ${maxBodyBytes / 1024} KiB` })
+  }
 }
 
-const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
-
-const exchange = (
+const receive = (
   client: HttpClient.HttpClient,
   request: HttpClientRequest.HttpClientRequest
 ): Effect.Effect<Response, ImsRequestError> =>
   Effect.gen(function* () {
-    const response = yield* client.execute(request).pipe(
-      // The given client may turn a status into a failure, which contains the response.
-      Effect.catchIf(
-        (error) => error.reason._tag === "StatusCodeError",
-        (error) => (error.response === undefined ? Effect.fail(error) : Effect.succeed(error.response))
-      ),
-      Effect.mapError((error) => transportError(error.reason.cause, "other"))
-    )
-    const { headers, status, url } = response
-    const isFollowed = url !== "" && url !== request.url
-    if (isFollowed || isRedirect(status)) {
-      yield* discard(response)
-      const detail = isFollowed ? "redirects, and the HttpClient followed the redirect itself" : "redirects"
-      return yield* new ImsRequestError({ kind: "redirect", detail })
-    }
-    const body = yield* Effect.mapError(readText(response), (error) => transportError(error.reason.cause, "reset"))
-    if (body.isCut) {
-      return yield* new ImsRequestError({ kind: "size", detail: `returned more than ${maxBodyBytes / 1024} KiB` })
-    }
-    return { status, headers, body: body.text, retryAfter: parseRetryAfter(headers, yield* DateTime.now) }
+    const response = yield* Effect.mapError(exchange(client, request), problemError)
+    return isRedirect(response.status)
+      ? yield* new ImsRequestError({ kind: "redirect", detail: "redirects" })
+      : { ...response, retryAfter: parseRetryAfter(response.headers, yield* DateTime.now) }
   })
 
 /**
@@ -158,7 +154,7 @@ export const make: Effect.Effect<Send, never, HttpClient.HttpClient> = Effect.ge
   const context = pin(yield* Effect.context<never>())
   return (request, timeLimit) => {
     const limit = Duration.fromInputUnsafe(timeLimit)
-    return exchange(client, HttpClientRequest.setHeader(request, "user-agent", `effect-itwin/${version}`)).pipe(
+    return receive(client, HttpClientRequest.setHeader(request, "user-agent", `effect-itwin/${version}`)).pipe(
       Effect.timeoutOrElse({
         duration: limit,
         orElse: () =>
@@ -200,3 +196,12 @@ export const checkUrl = (option: string, url: string): string => {
   if (expected !== undefined) throw new RangeError(`${option} must be ${expected}`)
   return new URL(url).href
 }
+
+/**
+ * Returns the JSON object in a text of IMS. Returns undefined if the text is not JSON, is not an object, or repeats a
+ * name in an object: parsers differ in which of repeated names they use (RFC 7519 §4).
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const parseObject: (json: string) => Readonly<Record<string, unknown>> | undefined = strictJson.parseObject

@@ -53,7 +53,7 @@
 import * as Clock from "effect/Clock"
 import type * as Config from "effect/Config"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
@@ -61,16 +61,19 @@ import type * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { AccessToken } from "./AccessToken.ts"
 import * as Environment from "./Environment.ts"
-import { checkCount, checkDuration, checkOption } from "./internal/checkOption.ts"
+import { checkCount } from "./internal/checkOption.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
-import { makeAcquireToken } from "./internal/life/acquireToken.ts"
+import { type Ask, makeAcquireToken } from "./internal/life/acquireToken.ts"
+import { lastKnownGoodOf, marginsOf } from "./internal/life/options.ts"
 import * as phase from "./internal/life/phase.ts"
+import { makeRunRequest } from "./internal/life/runRequest.ts"
 import { makeTokenLife } from "./internal/life/tokenLife.ts"
 import { TokenStore } from "./internal/store/reference.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
 import * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
 import type * as TokenError from "./TokenError.ts"
+import * as TokenRequest from "./TokenRequest.ts"
 
 /**
  * Describes what the cache knows about one scope set.
@@ -190,14 +193,6 @@ export interface Options {
   readonly warmUp?: boolean | undefined
 }
 
-const millisOf = (name: string, input: Duration.Input): number =>
-  Duration.toMillis(checkDuration(`TokenCache: ${name}`, input))
-
-const marginOf = (name: string, { atMost, ofLife }: Margin): phase.Margin => {
-  checkOption(`TokenCache: ${name}.ofLife`, ofLife, ofLife >= 0 && ofLife <= 1, "from 0 to 1")
-  return { ofLife, atMost: millisOf(`${name}.atMost`, atMost) }
-}
-
 /**
  * Builds a token cache that is closed with the scope. Fails with a `ConfigError` if no `Environment` is provided and
  * the variables of `Environment.config` are invalid. Dies with a `RangeError` if an option is invalid.
@@ -209,46 +204,42 @@ export const make: (
   options?: Options
 ) => Effect.Effect<TokenCache["Service"], Config.ConfigError, SecretProvider | HttpClient.HttpClient | Scope.Scope> =
   Effect.fnUntraced(function* (options: Options = {}) {
-    const {
-      name = "default",
-      scopes: defaultScopes = Scopes.itwinPlatform,
-      maxKeys = 1000,
-      jitter = phase.defaults.jitter
-    } = options
+    const { name = "default", scopes: defaultScopes = Scopes.itwinPlatform, maxKeys = 1000 } = options
     checkCount("TokenCache: maxKeys", maxKeys)
-    checkOption("TokenCache: jitter", jitter, jitter >= 0 && jitter <= 1, "from 0 to 1")
     const store = yield* TokenStore
-    const margins: phase.Margins = {
-      soft: marginOf("soft", options.soft ?? (store === undefined ? phase.defaults.soft : phase.softWithStore)),
-      hard: marginOf("hard", options.hard ?? phase.defaults.hard),
-      jitter
-    }
+    const softDefault = store === undefined ? phase.defaults.soft : phase.softWithStore
+    const margins = marginsOf("TokenCache", options, softDefault)
     const environment = yield* Environment.configured
     const clock = yield* Clock.Clock
+    const now = () => phase.monotonicMillis(clock)
     const policy = yield* RetryPolicy
     const client = yield* HttpClient.HttpClient
     const replayFailures = options.replayFailures ?? true
     const sharing = store?.share({ clock, endpoint: environment.tokenEndpoint, replayFailures })
 
+    const run = makeRunRequest({ environment, policy, now, client, withOwnTransport: yield* pinTransport(client) })
+    const send: Ask<Scopes.Scopes> = (credentials, scopes, attempt) =>
+      Effect.map(run(TokenRequest.send({ credentials, scopes }), attempt), ({ answer, bornAt }) => ({
+        token: answer,
+        bornAt
+      }))
+
     const life = yield* makeTokenLife({
       name,
+      keyAttribute: "itwin.scopes",
       endpoint: environment.tokenEndpoint,
       policy,
       margins,
       maxKeys,
       replayFailures,
       renewal: options.renewal ?? "background",
-      keyOf: (token) => token.requestedScopes,
       onRejected: sharing?.reject,
       acquire: makeAcquireToken({
         provider: yield* SecretProvider,
-        environment,
-        policy,
-        lastKnownGood: millisOf("lastKnownGood", options.lastKnownGood ?? "24 hours"),
-        now: () => phase.monotonicMillis(clock),
-        client,
-        withOwnTransport: yield* pinTransport(client),
-        sharing
+        endpoint: environment.tokenEndpoint,
+        lastKnownGood: lastKnownGoodOf("TokenCache", options.lastKnownGood),
+        now,
+        ask: sharing?.ask(send) ?? send
       })
     })
 
@@ -263,21 +254,16 @@ export const make: (
         const refresh = life.refresh(scopes)
         return sharing?.fromIms(refresh) ?? refresh
       },
-      replace: life.replace,
+      replace: (token) => life.replace(token.requestedScopes, token),
       invalidate: (token) =>
         Effect.suspend(() => {
-          life.invalidate(token)
+          life.invalidate(token.requestedScopes, token)
           return sharing?.drop(token) ?? Effect.void
         }),
       peekUnsafe: (scopes = defaultScopes) => life.peek(scopes),
       isReady: life.isReady(defaultScopes),
       status: Effect.sync(() =>
-        life.status(defaultScopes).map(({ key, phase, token, ...known }) => ({
-          scopes: key,
-          state: phase === "over" ? "none" : phase,
-          expiresAt: token?.expiresAt,
-          ...known
-        }))
+        [...new Set([defaultScopes, ...life.keys()])].map((scopes) => ({ scopes, ...life.status(scopes) }))
       )
     }
   })

@@ -56,6 +56,15 @@ const asked = (retryAfter: Duration.Duration | undefined): string =>
 
 const checkPath = "Check the network path to it: firewall, proxy, DNS."
 
+/** Our name of a grant, never text of a server. */
+const named = (grant: string | undefined): string => (grant ?? "client_credentials").replace("_", " ")
+
+/** Set in the errors of a grant other than client credentials. */
+const grantType = {
+  /** `authorization_code` or `refresh_token`; absent for client credentials. */
+  grant: Schema.optional(Schema.Literals(["authorization_code", "refresh_token"]))
+}
+
 const quote = (description: string | undefined): string => (description ? ` ("${description}")` : "")
 
 /**
@@ -95,16 +104,19 @@ export class InvalidClient extends Schema.Error<InvalidClient>("@effect-itwin/co
 }
 
 /**
- * Says that the app may not use the client credentials grant: `unauthorized_client`.
+ * Says that the app may not use the grant: `unauthorized_client`.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class UnauthorizedClient extends Schema.Error<UnauthorizedClient>(
   "@effect-itwin/core/TokenError/UnauthorizedClient"
-)({ _tag: Schema.tag("UnauthorizedClient"), ...oauth }) {
+)({ _tag: Schema.tag("UnauthorizedClient"), ...oauth, ...grantType }) {
   override get message(): string {
-    return `The app may not use the client credentials grant${quote(this.description)}. Register an app of type "Service".`
+    return (
+      `The app may not use the ${named(this.grant)} grant${quote(this.description)}. ` +
+      (this.grant === undefined ? 'Register an app of type "Service".' : "Check the type of the app under My Apps.")
+    )
   }
 }
 
@@ -158,16 +170,16 @@ export class InvalidRequest extends Schema.Error<InvalidRequest>("@effect-itwin/
 }
 
 /**
- * Says that the endpoint does not support the client credentials grant: `unsupported_grant_type`.
+ * Says that the endpoint does not support the grant: `unsupported_grant_type`.
  *
  * @category reasons
  * @since 0.1.0
  */
 export class UnsupportedGrantType extends Schema.Error<UnsupportedGrantType>(
   "@effect-itwin/core/TokenError/UnsupportedGrantType"
-)({ _tag: Schema.tag("UnsupportedGrantType"), ...oauth }) {
+)({ _tag: Schema.tag("UnsupportedGrantType"), ...oauth, ...grantType }) {
   override get message(): string {
-    return `The token endpoint does not support the client credentials grant${quote(this.description)}. Check that it is an IMS endpoint.`
+    return `The token endpoint does not support the ${named(this.grant)} grant${quote(this.description)}. Check that it is an IMS endpoint.`
   }
 }
 
@@ -390,6 +402,56 @@ export class Defect extends Schema.Error<Defect>("@effect-itwin/core/TokenError/
   }
 }
 
+const signedOut: Record<SignedOut["why"], string> = {
+  unknown: "There is no session with this id",
+  ended: "The session has ended",
+  expired: "The session has expired",
+  rejected: "IMS rejected the refresh token of the session, because it has expired, was used before or was revoked"
+}
+
+/**
+ * Says that the user is signed out, so there is no token until the user signs in again.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class SignedOut extends Schema.Error<SignedOut>("@effect-itwin/core/TokenError/SignedOut")({
+  _tag: Schema.tag("SignedOut"),
+  /**
+   * `unknown`: the store has no such session. `ended`: the user signed out. `expired`: the session reached its longest
+   * life, or its access token expired and there is no refresh token. `rejected`: IMS rejected the refresh token.
+   */
+  why: Schema.Literals(["unknown", "ended", "expired", "rejected"])
+}) {
+  override get message(): string {
+    return `${signedOut[this.why]}. Send the user to the sign-in page.`
+  }
+}
+
+/**
+ * Says that the store of the sessions failed. No request was sent to IMS.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export class SessionUnavailable extends Schema.Error<SessionUnavailable>(
+  "@effect-itwin/core/TokenError/SessionUnavailable"
+)({
+  _tag: Schema.tag("SessionUnavailable"),
+  /** What the store reported. Contains no part of a session. */
+  error: Schema.Struct({
+    /** The name of the store. */
+    store: Schema.String,
+    kind: Schema.Literals(["timeout", "unavailable", "refused"]),
+    detail: Schema.String
+  })
+}) {
+  override get message(): string {
+    const { detail, kind, store } = this.error
+    return `The session store ${store} failed (${kind}): ${detail.replace(/\.$/, "")}. Check its status, and the network path to it.`
+  }
+}
+
 /**
  * Says that the token cache was closed.
  *
@@ -429,6 +491,8 @@ export const TokenErrorReason = Schema.Union([
   ResponseTooLarge,
   UnexpectedStatus,
   Defect,
+  SignedOut,
+  SessionUnavailable,
   Closed
 ])
 
@@ -440,9 +504,15 @@ export const TokenErrorReason = Schema.Union([
  */
 export type TokenErrorReason = typeof TokenErrorReason.Type
 
-/** Whether a request was sent to the endpoint. */
-const isAboutEndpoint = ({ _tag }: TokenErrorReason): boolean =>
-  _tag !== "SecretUnavailable" && _tag !== "OriginRefused" && _tag !== "Defect" && _tag !== "Closed"
+/** The reasons of failures before a request was sent to the endpoint. */
+const local: ReadonlyArray<TokenErrorReason["_tag"]> = [
+  "SecretUnavailable",
+  "OriginRefused",
+  "Defect",
+  "SignedOut",
+  "SessionUnavailable",
+  "Closed"
+]
 
 /**
  * Tells that there is no token, or that it was not sent; `reason` says why.
@@ -476,6 +546,7 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
       case "RateLimited":
       case "ServerError":
       case "Timeout":
+      case "SessionUnavailable":
         return true
       case "Transport":
         // An unknown host, an untrusted certificate and missing proxy credentials need a change by a person.
@@ -502,7 +573,7 @@ export class TokenError extends Schema.Error<TokenError>("@effect-itwin/core/Tok
   override get message(): string {
     const { clientId, correlationId, endpoint, nextAttemptIn, reason, status } = this
     const facts = [
-      isAboutEndpoint(reason) ? `token endpoint ${endpoint}` : undefined,
+      local.includes(reason._tag) ? undefined : `token endpoint ${endpoint}`,
       clientId === undefined ? undefined : `client id ${clientId}`,
       status === undefined ? undefined : `status ${status}`,
       correlationId === undefined ? undefined : `correlation id ${correlationId}`,

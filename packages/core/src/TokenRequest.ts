@@ -1,9 +1,10 @@
 /**
- * Requests a token by the client credentials grant (RFC 6749 §4.4).
+ * Requests tokens: of the app itself by the client credentials grant (RFC 6749 §4.4), or of a user by an authorization
+ * code (§4.1) or a refresh token (§6).
  *
  * {@link encode} builds the request, and {@link decode} turns a response into a token or a typed error. Both are pure
  * functions, which tests can call without I/O. {@link send} adds an `HttpClient`, and the time limits and retries of
- * `RetryPolicy`.
+ * `RetryPolicy`. {@link exchange} does the same for users.
  *
  * **Gotchas**
  *
@@ -30,41 +31,29 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as DateTime from "effect/DateTime"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Base64 from "effect/encoding/Base64"
 import type * as Headers from "effect/http/Headers"
-import * as HttpClient from "effect/http/HttpClient"
-import * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Option from "effect/Option"
+import type * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Predicate from "effect/Predicate"
-import * as Random from "effect/Random"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
-import * as Tracer from "effect/Tracer"
 import { AccessToken } from "./AccessToken.ts"
-import type { ClientCredentials } from "./ClientCredentials.ts"
-import * as Environment from "./Environment.ts"
-import { BeforeAttempt } from "./internal/http/beforeAttempt.ts"
-import { withoutHttpClientSpan } from "./internal/http/clientSpan.ts"
-import { pinTransport } from "./internal/http/pinTransport.ts"
-import { discard, maxBodyBytes, readText } from "./internal/http/readText.ts"
-import { parseRetryAfter } from "./internal/http/retryAfter.ts"
-import { transportReason } from "./internal/http/transport.ts"
-import { defectOf } from "./internal/shown/defect.ts"
-import { makeServerText, type ServerText } from "./internal/shown/serverText.ts"
-import { version } from "./internal/version.ts"
-import { RetryPolicy, schedule } from "./RetryPolicy.ts"
+import type { ClientCredentials, PublicClient } from "./ClientCredentials.ts"
+import { isRedirect } from "./internal/http/exchange.ts"
+import { requestToken } from "./internal/request/attempts.ts"
+import { clientRequest } from "./internal/request/client.ts"
+import { failureReason, redirectRefused, tokenError } from "./internal/request/reasons.ts"
+import { secretNamed, secretsOf } from "./internal/request/secrets.ts"
+import { decodeUserTokens } from "./internal/request/userTokens.ts"
+import { makeServerText } from "./internal/shown/serverText.ts"
 import * as Scopes from "./Scopes.ts"
 import * as TokenError from "./TokenError.ts"
-import { OAuthErrorResponse, TokenResponse } from "./TokenResponse.ts"
+import { TokenResponse } from "./TokenResponse.ts"
 
 /**
  * Names how the client authenticates (RFC 6749 §2.3.1): with id and secret in the form, as Bentley documents, or in an
@@ -97,16 +86,71 @@ export interface Options {
   readonly scopes: Scopes.Scopes
 }
 
-/** Encodes one value as `application/x-www-form-urlencoded` (RFC 6749 appendix B). */
-const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
-
-const basicCredentials = ({ clientId, clientSecret }: ClientCredentials): readonly [string, string] => [
-  formEncode(clientId),
-  formEncode(Redacted.value(clientSecret))
-]
+/**
+ * Names what the token is requested for (RFC 6749 §1.3): the app itself; a user who signed in, whose authorization code
+ * is redeemed with the verifier of PKCE (RFC 7636 §4.5); or a user who signed in earlier.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Grant =
+  | { readonly _tag: "ClientCredentials" }
+  | {
+      readonly _tag: "AuthorizationCode"
+      readonly code: Redacted.Redacted
+      readonly redirectUri: string
+      readonly codeVerifier: Redacted.Redacted
+    }
+  | { readonly _tag: "RefreshToken"; readonly refreshToken: Redacted.Redacted }
 
 /**
- * Builds the request: a form POST with `grant_type=client_credentials` and `scope`.
+ * Names the client, the scopes and the grant of a token request.
+ *
+ * The scopes of an authorization code and of a refresh token are those that the user was asked for. They are not sent
+ * again.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Exchange {
+  readonly credentials: ClientCredentials | PublicClient
+  readonly scopes: Scopes.Scopes
+  readonly grant: Grant
+}
+
+/**
+ * Holds the tokens of a response.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Granted {
+  readonly accessToken: AccessToken
+  /** Replaces the refresh token that was sent, if one was. */
+  readonly refreshToken: Redacted.Redacted | undefined
+  /** Not verified: `AuthorizationCode.decodeIdToken` reads it. */
+  readonly idToken: Redacted.Redacted | undefined
+}
+
+const formOf = (grant: Grant | undefined, scopes: Scopes.Scopes) => {
+  switch (grant?._tag) {
+    case "AuthorizationCode":
+      return {
+        grant_type: "authorization_code",
+        code: grant.code,
+        redirect_uri: grant.redirectUri,
+        code_verifier: grant.codeVerifier
+      }
+    case "RefreshToken":
+      return { grant_type: "refresh_token", refresh_token: grant.refreshToken }
+    default:
+      return { grant_type: "client_credentials", scope: Scopes.format(scopes) }
+  }
+}
+
+/**
+ * Builds the request: a form POST, of the client credentials grant unless `grant` is another one. A public client sends
+ * its client id only.
  *
  * Both methods form-encode id and secret, so that `+`, `/`, `=` and non-ASCII characters arrive unchanged (RFC 6749
  * appendix B).
@@ -136,30 +180,20 @@ const basicCredentials = ({ clientId, clientSecret }: ClientCredentials): readon
  * @since 0.1.0
  */
 export const encode = (
-  options: Options & {
+  options: Omit<Exchange, "grant"> & {
+    readonly grant?: Grant | undefined
     readonly endpoint: string
     readonly correlationId: string
     readonly authentication?: ClientAuthentication | undefined
   }
-): HttpClientRequest.HttpClientRequest => {
-  const request = HttpClientRequest.post(options.endpoint, {
-    acceptJson: true,
-    headers: { "user-agent": `effect-itwin/${version}`, "x-correlation-id": options.correlationId }
+): HttpClientRequest.HttpClientRequest =>
+  clientRequest({
+    credentials: options.credentials,
+    endpoint: options.endpoint,
+    authentication: options.authentication,
+    headers: { "x-correlation-id": options.correlationId },
+    form: formOf(options.grant, options.scopes)
   })
-  const grant = { grant_type: "client_credentials", scope: Scopes.format(options.scopes) }
-  if (options.authentication === "client_secret_basic") {
-    const [clientId, clientSecret] = basicCredentials(options.credentials)
-    return request.pipe(
-      HttpClientRequest.basicAuth(clientId, Redacted.make(clientSecret)),
-      HttpClientRequest.bodyUrlParams(grant)
-    )
-  }
-  return HttpClientRequest.bodyUrlParams(request, {
-    ...grant,
-    client_id: options.credentials.clientId,
-    client_secret: options.credentials.clientSecret
-  })
-}
 
 /**
  * Describes a response of the token endpoint with its complete body.
@@ -179,7 +213,9 @@ export interface Response {
  * @category models
  * @since 0.1.0
  */
-export interface RequestContext extends Options {
+export interface RequestContext extends Omit<Exchange, "grant"> {
+  /** Client credentials unless given. */
+  readonly grant?: Grant | undefined
   readonly endpoint: string
   readonly correlationId: string
   /** The time just before the request was sent. The token's life is counted from here. */
@@ -190,18 +226,17 @@ export interface RequestContext extends Options {
 
 const decodeJson = Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))
 const decodeToken = Schema.decodeUnknownResult(TokenResponse)
-const decodeOAuthError = Schema.decodeUnknownResult(OAuthErrorResponse)
 const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
 
-/** Returns the message of the check that failed, which names the field. */
-const detailOf = ({ issue }: Schema.SchemaError): string =>
-  formatIssue(issue).issues[0]?.message ?? "not a token response"
+/** Keeps the message of the check that failed, which names the field. */
+const invalid = ({ issue }: Schema.SchemaError): TokenError.InvalidResponse =>
+  new TokenError.InvalidResponse({ detail: formatIssue(issue).issues[0]?.message ?? "not a token response" })
 
-const secretsOf = ({ credentials }: Options, token: unknown): ReadonlyArray<string> => [
-  Redacted.value(credentials.clientSecret),
-  Base64.encode(basicCredentials(credentials).join(":")),
-  ...(Predicate.isString(token) ? [token] : [])
-]
+/** Returns the tokens that the response contains, which may be no valid ones. */
+const tokensIn = (json: unknown): ReadonlyArray<string> =>
+  Predicate.isReadonlyObject(json)
+    ? [json.access_token, json.refresh_token, json.id_token].filter(Predicate.isString)
+    : []
 
 /** A scope that was not requested is text of the server. If no scope may be shown, the result is `unknown`. */
 const grantedScopes = (scope: string | null | undefined, token: string, context: RequestContext): Scopes.Scopes => {
@@ -209,7 +244,7 @@ const grantedScopes = (scope: string | null | undefined, token: string, context:
   const granted = scope.split(/ +/)
   const requested = Scopes.tokens(context.scopes)
   const others = granted.filter((name) => !requested.includes(name))
-  const shown = makeServerText(secretsOf(context, token)).showEach(others)
+  const shown = makeServerText([...secretsOf(context), token]).showEach(others)
   const kept = [...granted.filter((name) => requested.includes(name)), ...shown].join(" ")
   return Scopes.make(kept.trim() === "" ? "unknown" : kept)
 }
@@ -219,8 +254,9 @@ const makeToken = (
   context: RequestContext
 ): Result.Result<AccessToken, TokenError.InvalidResponse> => {
   const token = Redacted.value(response.access_token)
-  if (token === Redacted.value(context.credentials.clientSecret)) {
-    return Result.fail(new TokenError.InvalidResponse({ detail: "access_token is the client secret" }))
+  const secret = secretNamed(context, token)
+  if (secret !== undefined) {
+    return Result.fail(new TokenError.InvalidResponse({ detail: `access_token is ${secret}` }))
   }
   return Result.succeed(
     new AccessToken({
@@ -235,64 +271,44 @@ const makeToken = (
   )
 }
 
-const isRedirect = (status: number): boolean => status === 0 || (status >= 300 && status < 400)
-
-const redirectRefused = (
-  location: string | undefined,
-  followed: boolean,
-  { endpoint }: Pick<RequestContext, "endpoint">,
-  serverText: ServerText
-): TokenError.RedirectRefused => {
-  const target = location === undefined ? null : URL.parse(location, endpoint)
-  if (target === null) return new TokenError.RedirectRefused({ followed })
-  const origin = target.origin === new URL(endpoint).origin ? target.origin : serverText.showCode(target.origin)
-  return new TokenError.RedirectRefused({ origin, followed })
-}
-
-const oauthReason = (
-  { error, error_description }: OAuthErrorResponse,
-  { scopes }: RequestContext,
-  serverText: ServerText
-): TokenError.TokenErrorReason => {
-  const description = error_description === undefined ? undefined : serverText.show(error_description)
-  switch (error) {
-    case "invalid_client":
-      return new TokenError.InvalidClient({ description })
-    case "unauthorized_client":
-      return new TokenError.UnauthorizedClient({ description })
-    case "invalid_scope":
-      return new TokenError.InvalidScope({ scopes, description })
-    case "invalid_grant":
-      return new TokenError.InvalidGrant({ description })
-    case "invalid_request":
-      return new TokenError.InvalidRequest({ description })
-    case "unsupported_grant_type":
-      return new TokenError.UnsupportedGrantType({ description })
-    default:
-      return new TokenError.OAuthError({ code: serverText.showCode(error), description })
-  }
-}
-
-/** Returns why a response has no usable token. `invalid` is the check that a 200 failed. */
-const failureReason = (
-  { status, headers }: Response,
+const decodeAccessToken = (
   json: unknown,
-  invalid: TokenError.InvalidResponse | undefined,
-  context: RequestContext,
-  serverText: ServerText
-): TokenError.TokenErrorReason => {
-  const error = Result.getOrUndefined(decodeOAuthError(json))
-  const retryAfter = parseRetryAfter(headers, context.receivedAt)
-  if (status === 429) return new TokenError.RateLimited({ retryAfter })
-  if (status >= 500) {
-    const code = error === undefined ? undefined : serverText.showCode(error.error)
-    const description = error?.error_description === undefined ? undefined : serverText.show(error.error_description)
-    return new TokenError.ServerError({ status, code, description, retryAfter })
-  }
-  if (status === 407) return new TokenError.Transport({ kind: "proxy", code: "407" })
-  if (error !== undefined) return oauthReason(error, context, serverText)
-  return invalid ?? new TokenError.UnexpectedStatus({ status })
+  context: RequestContext
+): Result.Result<AccessToken, TokenError.InvalidResponse> =>
+  Result.flatMap(Result.mapError(decodeToken(json), invalid), (response) => makeToken(response, context))
+
+const decodeGrantedTokens = (
+  json: unknown,
+  context: RequestContext
+): Result.Result<Granted, TokenError.InvalidResponse> => {
+  const isUser = context.grant !== undefined && context.grant._tag !== "ClientCredentials"
+  const redacted = (token: string | null | undefined) => (token == null ? undefined : Redacted.make(token))
+  return Result.gen(function* () {
+    const accessToken = yield* decodeAccessToken(json, context)
+    if (!isUser) return { accessToken, refreshToken: undefined, idToken: undefined }
+    const { id_token, refresh_token } = yield* Result.mapError(decodeUserTokens(json), invalid)
+    return { accessToken, refreshToken: redacted(refresh_token), idToken: redacted(id_token) }
+  })
 }
+
+const decodeWith =
+  <A>(decodeBody: (json: unknown, context: RequestContext) => Result.Result<A, TokenError.InvalidResponse>) =>
+  (response: Response, context: RequestContext): Result.Result<A, TokenError.TokenError> => {
+    const { status } = response
+    const json = Result.getOrUndefined(decodeJson(response.body))
+    const decoded = status === 200 ? decodeBody(json, context) : undefined
+    if (decoded !== undefined && Result.isSuccess(decoded)) return Result.succeed(decoded.success)
+    const serverText = makeServerText([...secretsOf(context), ...tokensIn(json)])
+    const reason = isRedirect(status)
+      ? redirectRefused(response.headers.location, false, context.endpoint, serverText)
+      : failureReason(response, json, decoded?.failure, context, serverText)
+    return Result.fail(
+      tokenError(reason, context, {
+        status,
+        correlationId: serverText.showCorrelationId(response.headers["x-correlation-id"])
+      })
+    )
+  }
 
 /**
  * Turns a response into a token or a typed error.
@@ -334,125 +350,109 @@ const failureReason = (
  * @category decoding
  * @since 0.1.0
  */
-export const decode = (
+export const decode: (
   response: Response,
   context: RequestContext
-): Result.Result<AccessToken, TokenError.TokenError> => {
-  const { status } = response
-  const json = Result.getOrUndefined(decodeJson(response.body))
-  const token =
-    status === 200
-      ? Result.mapError(decodeToken(json), (error) => new TokenError.InvalidResponse({ detail: detailOf(error) })).pipe(
-          Result.flatMap((response) => makeToken(response, context))
-        )
-      : undefined
-  if (token !== undefined && Result.isSuccess(token)) return Result.succeed(token.success)
-  const sent = Predicate.hasProperty(json, "access_token") ? json.access_token : undefined
-  const serverText = makeServerText(secretsOf(context, sent))
-  const reason = isRedirect(status)
-    ? redirectRefused(response.headers.location, false, context, serverText)
-    : failureReason(response, json, token?.failure, context, serverText)
-  return Result.fail(
-    tokenError(reason, context, {
-      status,
-      correlationId: serverText.showCorrelationId(response.headers["x-correlation-id"])
-    })
-  )
-}
-
-const tokenError = (
-  reason: TokenError.TokenErrorReason,
-  context: Pick<RequestContext, "credentials" | "endpoint" | "correlationId">,
-  response?: { readonly status: number; readonly correlationId?: string | undefined }
-): TokenError.TokenError =>
-  new TokenError.TokenError({
-    reason,
-    endpoint: context.endpoint,
-    clientId: context.credentials.clientId,
-    status: response?.status,
-    correlationId: response?.correlationId ?? context.correlationId
-  })
-
-/** 32 hexadecimal digits. */
-const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (random) => {
-  let id = ""
-  while (id.length < 32) {
-    id += Math.floor(random.nextDoubleUnsafe() * 2 ** 32)
-      .toString(16)
-      .padStart(8, "0")
-  }
-  return id
-})
-
-interface AttemptOptions extends Options {
-  readonly endpoint: string
-  readonly correlationId: string
-  readonly authentication: ClientAuthentication
-}
-
-/** Sends the request, reads the response and decodes it, without a time limit. */
-const exchange = Effect.fnUntraced(function* (
-  options: AttemptOptions
-): Effect.fn.Return<AccessToken, TokenError.TokenError, HttpClient.HttpClient> {
-  const client = yield* HttpClient.HttpClient
-  const sentAt = yield* DateTime.now
-  const response = yield* client.execute(encode(options)).pipe(
-    // The given client may turn a status into a failure, which contains the response.
-    Effect.catchIf(
-      (error) => error.reason._tag === "StatusCodeError",
-      (error) => (error.response === undefined ? Effect.fail(error) : Effect.succeed(error.response))
-    ),
-    Effect.mapError((error) => tokenError(transportReason(error.reason.cause, "other"), options))
-  )
-  const { headers, status, url } = response
-  if (url !== "" && url !== options.endpoint) {
-    yield* discard(response)
-    const serverText = makeServerText(secretsOf(options, undefined))
-    return yield* tokenError(redirectRefused(url, true, options, serverText), options, {
-      status,
-      correlationId: serverText.showCorrelationId(headers["x-correlation-id"])
-    })
-  }
-  const body = yield* Effect.mapError(readText(response), (error) =>
-    tokenError(transportReason(error.reason.cause, "reset"), options, { status })
-  )
-  if (body.isCut) {
-    return yield* tokenError(new TokenError.ResponseTooLarge({ limit: maxBodyBytes }), options, { status })
-  }
-  const receivedAt = yield* DateTime.now
-  const token = yield* Effect.fromResult(
-    decode({ status, headers, body: body.text }, { ...options, sentAt, receivedAt })
-  )
-  const granted = Scopes.tokens(token.scopes)
-  if (token.scopes !== options.scopes && !Scopes.tokens(options.scopes).some((name) => granted.includes(name))) {
-    yield* Effect.ignoreCause(
-      Effect.logWarning(
-        `IMS granted the scopes "${token.scopes}", but none of the requested scopes "${options.scopes}". Check the scopes ` +
-          `of the app under My Apps. (client id ${options.credentials.clientId})`
-      )
-    )
-  }
-  return token
-})
-
-/** Replaces every foreign error, because it may contain the request with the secret. */
-const attempt = (
-  options: AttemptOptions,
-  limit: Duration.Duration,
-  onTimeout: Effect.Effect<never, TokenError.TokenError>
-): Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =>
-  Effect.timeoutOrElse(exchange(options), { duration: limit, orElse: () => onTimeout }).pipe(
-    Effect.catchCause((cause) =>
-      Effect.fail(
-        Option.getOrElse(Cause.findErrorOption(cause), () =>
-          tokenError(new TokenError.Defect({ module: "HttpClient", ...defectOf(cause) }), options)
-        )
-      )
-    )
-  )
+) => Result.Result<AccessToken, TokenError.TokenError> = (response, context) =>
+  decodeWith(decodeAccessToken)(response, context)
 
 /**
- * Requests a token from IMS, within the limits of `RetryPolicy`.
+ * Turns a response into all its tokens or a typed error: what {@link decode} does, and the refresh token and the id
+ * token of a user. Both may be absent or `null`. In a response to the client credentials grant they are ignored.
+ *
+ * ```ts test
+ * import { ClientCredentials, Environment, Scopes, TokenRequest } from "@effect-itwin/core"
+ * import { assert, it } from "@effect/vitest"
+ * import { DateTime, Redacted, Result } from "effect"
+ * import { Headers } from "effect/http"
+ *
+ * it("returns the new refresh token", () => {
+ *   const now = DateTime.makeUnsafe("2026-01-01T00:00:00Z")
+ *   const granted = TokenRequest.decodeGranted(
+ *     {
+ *       status: 200,
+ *       headers: Headers.empty,
+ *       body: '{"access_token":"opaque-token","token_type":"Bearer","refresh_token":"fake-secret-b+/="}'
+ *     },
+ *     {
+ *       credentials: new ClientCredentials.PublicClient({ clientId: "native-Ab12" }),
+ *       scopes: Scopes.itwinPlatform,
+ *       grant: { _tag: "RefreshToken", refreshToken: Redacted.make("fake-secret-a+/=") },
+ *       endpoint: Environment.production.tokenEndpoint,
+ *       correlationId: "0123456789abcdef0123456789abcdef",
+ *       sentAt: now,
+ *       receivedAt: now
+ *     }
+ *   )
+ *   assert.strictEqual(String(Result.getOrThrow(granted).refreshToken), "<redacted>")
+ * })
+ * ```
+ *
+ * @category decoding
+ * @since 0.1.0
+ */
+export const decodeGranted: (
+  response: Response,
+  context: RequestContext
+) => Result.Result<Granted, TokenError.TokenError> = (response, context) =>
+  decodeWith(decodeGrantedTokens)(response, context)
+
+/** Warns of a token that serves none of the requests for which it was made. */
+const warnOfScopes = ({ clientId, requestedScopes, scopes }: AccessToken): Effect.Effect<void> => {
+  const granted = Scopes.tokens(scopes)
+  return scopes === requestedScopes || Scopes.tokens(requestedScopes).some((name) => granted.includes(name))
+    ? Effect.void
+    : Effect.ignoreCause(
+        Effect.logWarning(
+          `IMS granted the scopes "${scopes}", but none of the requested scopes "${requestedScopes}". Check the scopes ` +
+            `of the app under My Apps. (client id ${clientId})`
+        )
+      )
+}
+
+const requestWith = <A>(
+  options: Exchange,
+  halves: {
+    readonly name: string
+    readonly decode: (response: Response, context: RequestContext) => Result.Result<A, TokenError.TokenError>
+    readonly mayRepeat: (error: TokenError.TokenError) => boolean
+  }
+) =>
+  Effect.flatMap(ClientAuthentication, (authentication) =>
+    requestToken(options, { ...halves, encode: (attempt) => encode({ ...attempt, authentication }) })
+  )
+
+const isUnprocessed = ({ reason }: TokenError.TokenError): boolean =>
+  reason._tag === "RateLimited" || (reason._tag === "Transport" && (reason.kind === "dns" || reason.kind === "refused"))
+
+/**
+ * Requests the tokens of a grant from IMS, as {@link send} does.
+ *
+ * **Details**
+ *
+ * An authorization code works once. After a failure, it is sent again only if the failure proves that IMS did not
+ * process the request: the host was not resolved, the connection was refused, or the status is 429. Refresh tokens are
+ * retried like client credentials.
+ *
+ * **Gotchas**
+ *
+ * IMS may have replaced a refresh token although its response was lost. Store the refresh token of each response before
+ * using the access token.
+ *
+ * @category requests
+ * @since 0.1.0
+ */
+export const exchange = (options: Exchange): Effect.Effect<Granted, TokenError.TokenError, HttpClient.HttpClient> =>
+  requestWith(options, {
+    name: "TokenRequest.exchange",
+    decode: decodeGranted,
+    mayRepeat: (error) => options.grant._tag !== "AuthorizationCode" || isUnprocessed(error)
+  }).pipe(Effect.tap(({ accessToken }) => warnOfScopes(accessToken)))
+
+const always = (): boolean => true
+
+/**
+ * Requests a token for the app itself from IMS, within the limits of `RetryPolicy`.
  *
  * **Details**
  *
@@ -466,46 +466,8 @@ const attempt = (
  * @category requests
  * @since 0.1.0
  */
-export const send: (options: Options) => Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =
-  // Neither `Effect.fn` nor `withSpan`: both capture a stack for each call, which makes a request measurably slower.
-  Effect.fnUntraced(function* (options: Options) {
-    const endpoint = (yield* Environment.current).tokenEndpoint
-    const authentication = yield* ClientAuthentication
-    const policy = yield* RetryPolicy
-    const beforeAttempt = yield* BeforeAttempt
-    const clock = yield* Clock.Clock
-    const client = yield* HttpClient.HttpClient
-    const withOwnTransport = yield* pinTransport(client)
-    const attributes = {
-      "http.request.method": "POST",
-      "url.full": endpoint,
-      "itwin.client_id": options.credentials.clientId,
-      "itwin.scopes": options.scopes
-    }
-    const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-    const deadline = now() + Duration.toMillis(policy.totalTimeout)
-    const timeLeft = () => Duration.millis(deadline - now())
-    const limitedAttempt = Effect.flatMap(makeCorrelationId, (correlationId) => {
-      const request = { ...options, endpoint, correlationId, authentication }
-      const left = timeLeft()
-      const isLast = Duration.isLessThan(left, policy.attemptTimeout)
-      const onTimeout = Effect.failSync(() =>
-        tokenError(new TokenError.Timeout({ limit: isLast ? policy.totalTimeout : policy.attemptTimeout }), request)
-      )
-      return Duration.isGreaterThan(left, Duration.zero)
-        ? attempt(request, isLast ? left : policy.attemptTimeout, onTimeout)
-        : onTimeout
-    })
-    const attempts = Effect.retry(
-      Effect.andThen(beforeAttempt, limitedAttempt),
-      Schedule.while(schedule(policy), ({ duration }) => Duration.isLessThan(duration, timeLeft()))
-    ).pipe(Effect.provideService(HttpClient.HttpClient, client))
-    return yield* Effect.useSpan("TokenRequest.send", { attributes }, (span) =>
-      attempts.pipe(
-        Effect.updateContext(withOwnTransport),
-        // The client's own span would end with an error that contains the request with the secret.
-        withoutHttpClientSpan,
-        Effect.provideService(Tracer.ParentSpan, span)
-      )
-    )
-  })
+export const send = (options: Options): Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =>
+  requestWith(
+    { ...options, grant: { _tag: "ClientCredentials" } },
+    { name: "TokenRequest.send", decode, mayRepeat: always }
+  ).pipe(Effect.tap(warnOfScopes))

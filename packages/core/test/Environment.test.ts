@@ -85,7 +85,16 @@ describe("Environment", () => {
         assert.strictEqual(yield* load({ ITWIN_ENVIRONMENT: "qa" }), Environment.qa)
         assert.deepStrictEqual(
           yield* load({ ITWIN_TOKEN_ENDPOINT: "http://localhost:1/t", ITWIN_API_URL: "http://localhost:2/" }),
-          { name: "custom", tokenEndpoint: "http://localhost:1/t", apiBaseUrl: "http://localhost:2" }
+          {
+            name: "custom",
+            tokenEndpoint: "http://localhost:1/t",
+            apiBaseUrl: "http://localhost:2",
+            issuer: "http://localhost:1",
+            authorizationEndpoint: "http://localhost:1/authorize",
+            userinfoEndpoint: "http://localhost:1/userinfo",
+            revocationEndpoint: "http://localhost:1/revocation",
+            endSessionEndpoint: "http://localhost:1/endsession"
+          }
         )
       })
     )

@@ -20,6 +20,7 @@ const flight = "internal/life/singleFlight.ts"
 const phase = "internal/life/phase.ts"
 const backoff = "internal/life/backoff.ts"
 const acquire = "internal/life/acquireToken.ts"
+const request = "internal/life/runRequest.ts"
 const tokens = "internal/life/tokens.ts"
 const telemetry = "internal/life/telemetry.ts"
 
@@ -336,7 +337,7 @@ const rows: ReadonlyArray<Row> = [
   [
     6,
     "makes three attempts in a probe",
-    acquire,
+    request,
     "attempts: isProbe ? 1 : policy.attempts",
     "attempts: policy.attempts",
     "TokenCache.backoff"
@@ -525,8 +526,8 @@ const rows: ReadonlyArray<Row> = [
   [
     9,
     "sends the token request with the fetch options of the program",
-    acquire,
-    "Effect.updateContext(options.withOwnTransport),",
+    request,
+    "Effect.updateContext(withOwnTransport),",
     "",
     "TokenCache.tenants",
     "TokenCache.foreign"
@@ -534,7 +535,7 @@ const rows: ReadonlyArray<Row> = [
   [
     10,
     "requests tokens from production whatever the variables say",
-    acquire,
+    request,
     "Effect.provideService(Environment.Environment, environment),",
     "",
     "TokenCache.environment"

@@ -3,7 +3,9 @@ import type { Row } from "./mutations.ts"
 
 const share = "internal/store/share.ts"
 const guard = "internal/store/guard.ts"
+const step = "internal/store/step.ts"
 const seal = "internal/store/seal.ts"
+const aead = "internal/store/aead.ts"
 const values = "internal/store/values.ts"
 const row = "internal/store/row.ts"
 const life = "internal/life/tokenLife.ts"
@@ -128,9 +130,9 @@ export const storeRows: ReadonlyArray<Row> = [
   mutation("accepts each age of a token", values, "&& age <= longestLife", "", liesTest),
   mutation(
     "waits for a store that can't be interrupted",
-    guard,
-    "detached(Effect.suspend(() => step))",
-    "Effect.suspend(() => step)",
+    step,
+    "detached(Effect.suspend(step))",
+    "Effect.suspend(step)",
     cacheTest
   ),
   mutation(
@@ -219,8 +221,8 @@ export const storeRows: ReadonlyArray<Row> = [
   mutation(
     "opens a failure as a token",
     seal,
-    "additionalData: identity(subject, kind)",
-    'additionalData: identity(subject, "")',
+    "sealWith(key, identity(subject, kind), text),\n        open: (kind, value) => openWith(key, identity(subject, kind), value)",
+    'sealWith(key, identity(subject, ""), text),\n        open: (kind, value) => openWith(key, identity(subject, ""), value)',
     sealTest
   ),
   mutation(
@@ -232,7 +234,7 @@ export const storeRows: ReadonlyArray<Row> = [
   ),
   mutation(
     "accepts other spellings of a value",
-    seal,
+    aead,
     "bytes === undefined || Base64Url.encode(bytes) !== value",
     "bytes === undefined",
     sealTest

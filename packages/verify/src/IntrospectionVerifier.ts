@@ -59,7 +59,7 @@ import { fail } from "./internal/fail.ts"
 import { makeRecent } from "./internal/recent.ts"
 import { checkMillis, makeRules } from "./internal/rules.ts"
 import { makeShared, monotonicMillis } from "./internal/shared.ts"
-import { parseObject } from "./internal/strictJson.ts"
+
 import { Inactive, IntrospectionUnavailable, Malformed, Missing, VerificationError } from "./VerificationError.ts"
 import type { VerifiedToken } from "./VerifiedToken.ts"
 
@@ -139,7 +139,7 @@ export const layer = (
         if (status === 400 || status === 401 || status === 403)
           return Effect.fail(unavailable(`rejected the request of this service (status ${status})`))
         if (status !== 200) return Effect.fail(unavailable(`returned status ${status}`, retryAfter))
-        const response = parseObject(body)
+        const response = ImsRequest.parseObject(body)
         if (response === undefined || typeof response.active !== "boolean")
           return Effect.fail(unavailable("returned something other than an introspection response"))
         if (!response.active) return fail(new Inactive({}))

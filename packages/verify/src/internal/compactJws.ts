@@ -1,12 +1,12 @@
 // The outer form of a token, before any signature is computed: a JWS in compact serialization (RFC 7515 §7.1) with the
 // header of an access token.
 
+import * as ImsRequest from "@effect-itwin/core/ImsRequest"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { base64url } from "jose"
 import { BadSignature, Malformed } from "../VerificationError.ts"
 import { makeRecent } from "./recent.ts"
-import { parseObject } from "./strictJson.ts"
 
 /** The largest token that is read: 32 KiB. Checked before its digest is computed. */
 export const maxTokenLength: number = 32 * 1024
@@ -56,7 +56,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
 /** Returns the JSON object in a part; undefined if it is not one in UTF-8, or repeats a name. */
 export const parsePart = (part: string): Readonly<Record<string, unknown>> | undefined => {
   const text = Result.try(() => utf8.decode(base64url.decode(part)))
-  return Result.isSuccess(text) ? parseObject(text.success) : undefined
+  return Result.isSuccess(text) ? ImsRequest.parseObject(text.success) : undefined
 }
 
 /** RFC 9068 §2.1 and what IMS writes. Tokens of other kinds have other types (RFC 8725 §3.11). */

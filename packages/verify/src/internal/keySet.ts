@@ -1,10 +1,10 @@
 // The key set of IMS (RFC 7517 §5), reduced to the keys that can verify a token.
 
+import * as ImsRequest from "@effect-itwin/core/ImsRequest"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import { base64url } from "jose"
 import type { Algorithm } from "./compactJws.ts"
-import { parseObject } from "./strictJson.ts"
 
 export interface Key {
   readonly kid: string
@@ -83,7 +83,7 @@ const isSame = (a: Key, b: Key): boolean =>
  * because it would be unclear which of them made a signature. A key that is in `known` stays the same object.
  */
 export const parseKeySet = (body: string, accepted: ReadonlySet<string>, known: Keys): Result.Result<Keys, string> => {
-  const list = parseObject(body)?.keys
+  const list = ImsRequest.parseObject(body)?.keys
   if (!Array.isArray(list)) return Result.fail("returned something other than a key set")
   if (list.length > maxKeys) return Result.fail(`returned more than ${maxKeys} keys`)
   const keys = new Map<string, Key>()

@@ -49,6 +49,6 @@ export const makeRules = (options: Options, environment: Environment): Rules => 
   clientIds: new Set(checkNames("clientIds", options.clientIds)),
   audiences: checkNames("audiences", options.audiences ?? [platformAudience]),
   scopes: checkScopes(options.scopes ?? []),
-  issuer: options.issuer ?? new URL(environment.tokenEndpoint).origin,
+  issuer: options.issuer ?? environment.issuer,
   clockTolerance: checkMillis("clockTolerance", options.clockTolerance ?? "30 seconds", Duration.minutes(5)) / 1000
 })

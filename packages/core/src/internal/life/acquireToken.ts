@@ -1,42 +1,35 @@
-// Reads the credentials and requests a token with them. Only this module knows both `SecretProvider` and
-// `TokenRequest`.
+// Reads the credentials of the app and requests a token with them. Only this module knows `SecretProvider`.
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as HttpClient from "effect/http/HttpClient"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { ClientCredentials } from "../../ClientCredentials.ts"
-import * as Environment from "../../Environment.ts"
-import { RetryPolicy } from "../../RetryPolicy.ts"
-import type { Scopes } from "../../Scopes.ts"
 import type { SecretProvider } from "../../SecretProvider.ts"
 import * as SecretProviderError from "../../SecretProviderError.ts"
 import * as TokenError from "../../TokenError.ts"
-import * as TokenRequest from "../../TokenRequest.ts"
 import { detached } from "../detached.ts"
-import { BeforeAttempt } from "../http/beforeAttempt.ts"
-import type { Pin } from "../http/pinTransport.ts"
 import { defectOf } from "../shown/defect.ts"
 import { formatDuration } from "../shown/formatDuration.ts"
-import type { Ask, Sharing } from "../store/reference.ts"
 import { longestStated } from "./backoff.ts"
 import type { Acquired, Attempt } from "./tokenLife.ts"
 
-export interface Options {
+/** Requests a token for the key with these credentials. */
+export type Ask<K, C = ClientCredentials> = (
+  credentials: C,
+  key: K,
+  attempt: Attempt
+) => Effect.Effect<Acquired, TokenError.TokenError>
+
+export interface Options<K> {
   readonly provider: SecretProvider["Service"]
-  readonly environment: Environment.Environment
-  readonly policy: RetryPolicy
+  readonly endpoint: string
   /** How long the credentials read last are used while their backend is unreachable, in milliseconds. */
   readonly lastKnownGood: number
   /** Milliseconds of a clock that is never set back. */
   readonly now: () => number
-  readonly client: HttpClient.HttpClient
-  /** For requests to IMS only: the provider may use an HTTP client too. */
-  readonly withOwnTransport: Pin
-  /** The store that the replicas of the app share, if there is one. */
-  readonly sharing: Sharing | undefined
+  readonly ask: Ask<K>
 }
 
 const isSameSecret = (self: ClientCredentials, that: ClientCredentials): boolean =>
@@ -55,11 +48,10 @@ const providerError = (reason: SecretProviderError.SecretProviderErrorReason) =>
 const isOutage = ({ reason }: SecretProviderError.SecretProviderError): boolean =>
   reason._tag === "Unavailable" || reason._tag === "Throttled"
 
-export const makeAcquireToken = (
-  options: Options
-): ((scopes: Scopes, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError>) => {
-  const { environment, now, policy, provider } = options
-  const endpoint = environment.tokenEndpoint
+export const makeAcquireToken = <K>(
+  options: Options<K>
+): ((key: K, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError>) => {
+  const { ask, endpoint, now, provider } = options
   /** The credentials read last, unless the backend or IMS rejected them since. */
   let known: { readonly credentials: ClientCredentials; readonly readAt: number } | undefined
   /**
@@ -124,30 +116,8 @@ export const makeAcquireToken = (
         : Effect.fail(new TokenError.TokenError({ reason: new TokenError.SecretUnavailable({ error }), endpoint }))
     )
 
-  const send: Ask = (credentials, scopes, attempt) => {
-    let bornAt = now()
-    const beforeAttempt = Effect.andThen(
-      attempt.mayContinue,
-      Effect.sync(() => {
-        bornAt = now()
-      })
-    )
-    const { isProbe } = attempt
-    const limits = { ...policy, attempts: isProbe ? 1 : policy.attempts, totalTimeout: attempt.timeLeft() }
-    return TokenRequest.send({ credentials, scopes }).pipe(
-      Effect.provideService(HttpClient.HttpClient, options.client),
-      Effect.updateContext(options.withOwnTransport),
-      Effect.provideService(Environment.Environment, environment),
-      Effect.provideService(RetryPolicy, limits),
-      Effect.provideService(BeforeAttempt, beforeAttempt),
-      Effect.map((token): Acquired => ({ token, bornAt }))
-    )
-  }
-
-  const ask = options.sharing?.ask(send) ?? send
-
-  const request: Ask = (credentials, scopes, attempt) =>
-    Effect.tap(ask(credentials, scopes, attempt), () =>
+  const request: Ask<K> = (credentials, key, attempt) =>
+    Effect.tap(ask(credentials, key, attempt), () =>
       Effect.sync(() => {
         worked = credentials
       })
@@ -164,10 +134,10 @@ export const makeAcquireToken = (
 
   const isInvalidClient = (error: TokenError.TokenError): boolean => error.reason._tag === "InvalidClient"
 
-  return Effect.fnUntraced(function* (scopes: Scopes, attempt: Attempt) {
+  return Effect.fnUntraced(function* (key: K, attempt: Attempt) {
     yield* attempt.mayContinue
     const first = yield* readOrKnown(attempt)
-    return yield* request(first, scopes, attempt).pipe(
+    return yield* request(first, key, attempt).pipe(
       Effect.catchIf(isInvalidClient, (error) =>
         // The secret may have been rotated since it was read. Read it again, and use it if it is another one.
         attempt.isProbe
@@ -177,7 +147,7 @@ export const makeAcquireToken = (
               onSuccess: (again) =>
                 isSameSecret(again, first)
                   ? Effect.fail(rejected(error, first))
-                  : Effect.mapError(request(again, scopes, attempt), (error) =>
+                  : Effect.mapError(request(again, key, attempt), (error) =>
                       isInvalidClient(error) ? rejected(error, again) : error
                     )
             })

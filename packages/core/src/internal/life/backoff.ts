@@ -55,6 +55,7 @@ export interface Backoff<K> {
   readonly last: (key: K) => Pause | undefined
   /** The pause that holds and blocks. If two do, the one that ends later. */
   readonly holding: (key: K, now: number, blocks?: (pause: Pause) => boolean) => Pause | undefined
+  readonly forget: (key: K) => void
   /** The keys with an own failure since their last success. */
   readonly keys: () => ReadonlyArray<K>
 }
@@ -85,8 +86,9 @@ export const replay = ({ error, until }: Pause, now: number): TokenError.TokenEr
 
 const always = (): boolean => true
 
-/** `replays: false`: a pause that no server stated lasts 1 s. */
-export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<K> => {
+/** `replays: false`: a pause that no server stated lasts 1 s. The oldest of more than `capacity` pauses are forgotten. */
+export const makeBackoff = <K>(options: { readonly replays: boolean; readonly capacity?: number }): Backoff<K> => {
+  const { capacity = Number.POSITIVE_INFINITY } = options
   const pauses = new Map<K, Pause>()
   let pauseOfAll: Pause | undefined
 
@@ -100,7 +102,7 @@ export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<
   /** Forgets pauses that ended a minute ago, so that keys that are not used any more do not fill the memory. */
   const forgetOld = (now: number) => {
     for (const [key, { until }] of pauses) {
-      if (now < until + forgetAfter) return
+      if (now < until + forgetAfter && pauses.size <= capacity) return
       pauses.delete(key)
     }
   }
@@ -150,6 +152,9 @@ export const makeBackoff = <K>(options: { readonly replays: boolean }): Backoff<
       const pause = pauses.get(key)
       if (!isHeld(pauseOfAll)) return isHeld(pause) ? pause : undefined
       return isHeld(pause) && pause.until > pauseOfAll.until ? pause : pauseOfAll
+    },
+    forget: (key) => {
+      pauses.delete(key)
     },
     keys: () => [...pauses.keys()]
   }

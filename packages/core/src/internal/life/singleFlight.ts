@@ -38,6 +38,8 @@ export interface SingleFlight<K, A> {
 
 export interface Options<K, A, R> {
   readonly name: string
+  /** The name of the key in spans. */
+  readonly keyAttribute?: string
   readonly endpoint: string
   /** Fails with typed errors only. */
   readonly run: (key: K, asked: Asked) => Effect.Effect<A, TokenError.TokenError, R>
@@ -120,7 +122,7 @@ export const makeSingleFlight = Effect.fnUntraced(function* <K extends string, A
       Effect.withSpan("TokenCache.request", {
         root: true,
         links,
-        attributes: { "itwin.auth.cache": options.name, "itwin.scopes": key }
+        attributes: { "itwin.auth.cache": options.name, [options.keyAttribute ?? "itwin.scopes"]: key }
       }),
       withoutDefects(options.endpoint),
       Effect.onExit((exit) =>

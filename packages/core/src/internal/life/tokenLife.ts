@@ -55,7 +55,8 @@ export interface Options<K extends string, R> {
   readonly name: string
   readonly endpoint: string
   readonly acquire: (key: K, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError, R>
-  readonly keyOf: (token: AccessToken) => K
+  /** The name of the key in spans. */
+  readonly keyAttribute: string
   /** Run before a request for a token that replaces this one, which an API rejected. */
   readonly onRejected?: ((token: AccessToken) => void) | undefined
   readonly policy: Pick<RetryPolicy, "totalTimeout" | "maxRetryAfter">
@@ -65,10 +66,9 @@ export interface Options<K extends string, R> {
   readonly renewal: "background" | "inline"
 }
 
-export interface Status<K> {
-  readonly key: K
-  readonly phase: Phase
-  readonly token: AccessToken | undefined
+export interface Status {
+  readonly state: Exclude<Phase, "over"> | "none"
+  readonly expiresAt: AccessToken["expiresAt"] | undefined
   readonly lastFailure: TokenError.TokenError | undefined
   readonly nextAttemptIn: Duration.Duration | undefined
 }
@@ -76,13 +76,20 @@ export interface Status<K> {
 export interface TokenLife<K> {
   readonly get: (key: K) => Effect.Effect<AccessToken, TokenError.TokenError>
   readonly refresh: (key: K) => Effect.Effect<AccessToken, TokenError.TokenError>
-  readonly replace: (token: AccessToken) => Effect.Effect<Option.Option<AccessToken>>
-  readonly invalidate: (token: AccessToken) => void
+  readonly replace: (key: K, token: AccessToken) => Effect.Effect<Option.Option<AccessToken>>
+  readonly invalidate: (key: K, token: AccessToken) => void
   readonly peek: (key: K) => AccessToken | undefined
   readonly isReady: (key: K) => Effect.Effect<boolean>
   /** Requests a token until one is obtained. */
   readonly warmUp: (key: K) => Effect.Effect<void>
-  readonly status: (always: K) => ReadonlyArray<Status<K>>
+  readonly status: (key: K) => Status
+  /** The keys that have a token or an own failure. */
+  readonly keys: () => ReadonlyArray<K>
+  readonly isInProgress: (key: K) => boolean
+  /** Keeps a token that another replica requested. */
+  readonly adopt: (key: K, token: AccessToken) => Effect.Effect<void>
+  /** Drops all that is known of the key. */
+  readonly forget: (key: K) => void
 }
 
 const millisLeft = (entry: Entry, at: Instant): number => Duration.toMillis(entry.token.life) - ageOf(entry, at)
@@ -115,7 +122,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   const monotonic = () => monotonicMillis(clock)
   const now = (): Instant => ({ wall: clock.currentTimeMillisUnsafe(), monotonic: monotonic() })
   const tokens = makeTokens<K>(maxKeys)
-  const backoff = makeBackoff<K>({ replays: options.replayFailures })
+  const backoff = makeBackoff<K>({ replays: options.replayFailures, capacity: maxKeys })
   const telemetry = makeTelemetry(options.name)
   const { counts } = telemetry
   let currentClient: string | undefined
@@ -191,6 +198,11 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
     }).pipe(withoutDefects(endpoint))
   }
 
+  const forget = (key: K) => {
+    tokens.drop(key)
+    backoff.forget(key)
+  }
+
   const succeeded = (key: K, { bornAt, token }: Acquired, startedAt: number, random: number) => {
     const at = now()
     const hasRecovered = backoff.last(key) !== undefined
@@ -211,6 +223,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   }
 
   const failed = (key: K, error: TokenError.TokenError, startedAt: number, random: number, isAwaited: boolean) => {
+    if (error.reason._tag === "SignedOut") return Effect.sync(() => forget(key))
     // An error that is returned again during its pause is not a new failure.
     if (error.nextAttemptIn !== undefined) return Effect.void
     const at = now()
@@ -227,6 +240,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
 
   const flights = yield* makeSingleFlight<K, AccessToken, R>({
     name: options.name,
+    keyAttribute: options.keyAttribute,
     endpoint,
     limit: totalTimeout,
     clock,
@@ -328,9 +342,8 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
   return {
     get,
     refresh: (key) => request(key, insistently),
-    replace: (token) =>
+    replace: (key, token) =>
       Effect.suspend(() => {
-        const key = options.keyOf(token)
         const entry = usable(key)
         if (entry !== undefined && !isSame(entry.token, token)) return Effect.succeedSome(entry.token)
         if (isYoung(token, entry) || backoff.holding(key, monotonic()) !== undefined) return Effect.succeedNone
@@ -340,8 +353,7 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
           Option.filter((another) => !isSame(another, token))
         )
       }),
-    invalidate: (token) => {
-      const key = options.keyOf(token)
+    invalidate: (key, token) => {
       const entry = tokens.get(key)
       if (entry !== undefined && isSame(entry.token, token)) tokens.drop(key)
     },
@@ -363,19 +375,34 @@ export const makeTokenLife = Effect.fnUntraced(function* <K extends string, R>(
         return phase === "fresh" ? Effect.succeed(true) : Effect.as(start(key), phase !== "over")
       }),
     warmUp,
-    status: (always) => {
+    status: (key) => {
       const at = now()
-      return [...new Set([always, ...tokens.keys(), ...backoff.keys()])].map((key) => {
-        const entry = tokens.get(key)
-        const pause = backoff.holding(key, at.monotonic)
-        return {
-          key,
-          phase: entry === undefined ? "over" : look(entry, at),
-          token: entry?.token,
-          lastFailure: backoff.last(key)?.error,
-          nextAttemptIn: pause === undefined ? undefined : Duration.millis(pause.until - at.monotonic)
-        }
+      const entry = tokens.get(key)
+      const pause = backoff.holding(key, at.monotonic)
+      const phase = entry === undefined ? "over" : look(entry, at)
+      return {
+        state: phase === "over" ? "none" : phase,
+        expiresAt: entry?.token.expiresAt,
+        lastFailure: backoff.last(key)?.error,
+        nextAttemptIn: pause === undefined ? undefined : Duration.millis(pause.until - at.monotonic)
+      }
+    },
+    keys: () => [...tokens.keys(), ...backoff.keys()],
+    isInProgress: flights.isInProgress,
+    adopt: (key, token) => {
+      const held = tokens.get(key)?.token
+      const isNews =
+        held === undefined ||
+        (!isSame(held, token) && held.issuedAt.epochMilliseconds <= token.issuedAt.epochMilliseconds)
+      if (!isNews) return Effect.void
+      return Effect.map(safeRandom, (random) => {
+        const at = now()
+        // The clock of the other replica may be ahead. Otherwise its token would count as one of the future.
+        const issuedAt = Math.min(at.wall, token.issuedAt.epochMilliseconds)
+        const entry = makeEntry(token, at.monotonic - (at.wall - issuedAt), options.margins, random)
+        tokens.put(key, { ...entry, issuedAt: { ...entry.issuedAt, wall: issuedAt } })
       })
-    }
+    },
+    forget
   }
 })

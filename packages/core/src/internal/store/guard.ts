@@ -1,13 +1,11 @@
 // Runs the steps of a store. A step that fails or takes too long has no result. Then the store is left alone for 5 s, so
 // that its outage costs callers one time limit in that time, and one warning in all.
-import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import { type Service, TokenStoreError } from "../../TokenStore.ts"
-import { detached } from "../detached.ts"
-import { defectOf, describeDefect } from "../shown/defect.ts"
 import { formatDuration } from "../shown/formatDuration.ts"
+import { makeRunStep } from "./step.ts"
 
 const leftAloneFor = 5_000
 
@@ -30,14 +28,10 @@ export const makeGuard = ({ name, timeout }: Pick<Service, "name" | "timeout">):
   let failedAt = Number.NEGATIVE_INFINITY
   let isFailing = false
 
-  const errorOf = (kind: TokenStoreError["kind"], detail: string) => new TokenStoreError({ store: name, kind, detail })
-
-  /** The store's code is foreign: it may throw, and fail with another value. */
-  const errorIn = (cause: Cause.Cause<unknown>): TokenStoreError => {
-    const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-    if (error instanceof TokenStoreError && !Cause.hasDies(cause)) return error
-    return errorOf("unavailable", `its code ${describeDefect(defectOf(cause))}`)
-  }
+  const runStep = makeRunStep(
+    (value) => value instanceof TokenStoreError,
+    (kind, detail) => new TokenStoreError({ store: name, kind, detail })
+  )
 
   const failed = (error: TokenStoreError, now: number) =>
     Effect.suspend(() => {
@@ -63,16 +57,10 @@ export const makeGuard = ({ name, timeout }: Pick<Service, "name" | "timeout">):
         if (now() < failedAt + leftAloneFor) return Effect.succeedNone
         const full = Duration.toMillis(timeout)
         const millis = Math.min(full, limit)
-        return Effect.suspend(() => detached(Effect.suspend(() => step))).pipe(
-          Effect.timeoutOrElse({
-            duration: Duration.millis(millis),
-            orElse: () =>
-              Effect.fail(errorOf("timeout", `a step did not end within ${formatDuration(Duration.millis(millis))}.`))
-          }),
-          Effect.matchCauseEffect({
+        return runStep(millis, () => step).pipe(
+          Effect.matchEffect({
             onSuccess: (value) => Effect.as(Effect.ignoreCause(succeeded(now())), Option.some(value)),
-            onFailure: (cause) => {
-              const error = errorIn(cause)
+            onFailure: (error) => {
               const isShort = error.kind === "timeout" && millis < full * tellingPart
               return Effect.as(isShort ? Effect.void : Effect.ignoreCause(failed(error, now())), Option.none())
             }

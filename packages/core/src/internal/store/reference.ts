@@ -3,18 +3,13 @@ import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { AccessToken } from "../../AccessToken.ts"
-import type { ClientCredentials } from "../../ClientCredentials.ts"
 import type { Scopes } from "../../Scopes.ts"
 import type { TokenError } from "../../TokenError.ts"
 import type { Shared } from "../../TokenStore.ts"
-import type { Acquired, Attempt } from "../life/tokenLife.ts"
+import type { Ask } from "../life/acquireToken.ts"
 
 /** Requests a token with these credentials. */
-export type Ask = (
-  credentials: ClientCredentials,
-  scopes: Scopes,
-  attempt: Attempt
-) => Effect.Effect<Acquired, TokenError>
+export type AskForScopes = Ask<Scopes>
 
 /** The cache that uses the store. */
 export interface Cache {
@@ -26,7 +21,7 @@ export interface Cache {
 /** The store as one cache sees it. */
 export interface Sharing {
   /** Asks the store first, and shares the token that is requested otherwise. */
-  readonly ask: (send: Ask) => Ask
+  readonly ask: (send: AskForScopes) => AskForScopes
   /** Makes the next request remove this token from the store: an API rejected it. */
   readonly reject: (token: AccessToken) => void
   /** Does the same, and removes the token now if the store can be reached. */

@@ -7,9 +7,9 @@ import * as Effect from "effect/Effect"
 import * as Base64Url from "effect/encoding/Base64Url"
 import * as Hash from "effect/Hash"
 import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
 import type { ClientCredentials } from "../../ClientCredentials.ts"
 import type { Scopes } from "../../Scopes.ts"
+import { type Bytes, bytesOf, openWith, sealWith } from "./aead.ts"
 
 export interface Subject {
   readonly endpoint: string
@@ -31,11 +31,8 @@ export type Seal = (subject: Subject) => Effect.Effect<SealedRow>
 /** Part of the name of each row. Another form of rows gets another version, and does not meet the rows of this one. */
 const form = "1"
 const nameBytes = 16
-const ivBytes = 12
 
-const bytesOf = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
-
-const identity = ({ credentials, endpoint, scopes }: Subject, use: string): Uint8Array<ArrayBuffer> =>
+const identity = ({ credentials, endpoint, scopes }: Subject, use: string): Bytes =>
   bytesOf(JSON.stringify(["effect-itwin", form, use, endpoint, credentials.clientId, scopes]))
 
 export const makeSeal =
@@ -53,33 +50,10 @@ export const makeSeal =
       const key = yield* Effect.promise(() =>
         subtle.deriveKey(derived("seal"), material, { name: "AES-GCM", length: 256 }, false, ["encrypt", "decrypt"])
       )
-      const algorithm = (iv: Uint8Array<ArrayBuffer>, kind: Kind) => ({
-        name: "AES-GCM",
-        iv,
-        additionalData: identity(subject, kind)
-      })
       return {
         name: `${form}:${Base64Url.encode(new Uint8Array(name))}`,
-        seal: Effect.fnUntraced(function* (kind, text) {
-          const iv = globalThis.crypto.getRandomValues(new Uint8Array(ivBytes))
-          const sealed = yield* Effect.promise(() => subtle.encrypt(algorithm(iv, kind), key, bytesOf(text)))
-          const value = new Uint8Array(ivBytes + sealed.byteLength)
-          value.set(iv)
-          value.set(new Uint8Array(sealed), ivBytes)
-          return Base64Url.encode(value)
-        }),
-        open: Effect.fnUntraced(function* (kind, value) {
-          const bytes = Result.getOrUndefined(Base64Url.decode(value))
-          // More than one spelling decodes to the same bytes. Only the one that `seal` returns is accepted.
-          if (bytes === undefined || Base64Url.encode(bytes) !== value) return undefined
-          const copy = new Uint8Array(bytes)
-          const opened = yield* Effect.option(
-            Effect.tryPromise(() =>
-              subtle.decrypt(algorithm(copy.subarray(0, ivBytes), kind), key, copy.subarray(ivBytes))
-            )
-          )
-          return opened._tag === "None" ? undefined : new TextDecoder().decode(opened.value)
-        })
+        seal: (kind, text) => sealWith(key, identity(subject, kind), text),
+        open: (kind, value) => openWith(key, identity(subject, kind), value)
       }
     })
 

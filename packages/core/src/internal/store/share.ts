@@ -14,7 +14,7 @@ import { type Instant, monotonicMillis } from "../life/phase.ts"
 import type { Acquired, Attempt, Paused } from "../life/tokenLife.ts"
 import { isSame } from "../life/tokens.ts"
 import { makeGuard } from "./guard.ts"
-import type { Ask, Cache, Sharing } from "./reference.ts"
+import type { AskForScopes, Cache, Sharing } from "./reference.ts"
 import type { Seal, SealedRow, Subject } from "./seal.ts"
 import { failureFor, isClaimed, levelOf, pausedOfText, textOfToken, tokenOfText } from "./values.ts"
 
@@ -149,7 +149,7 @@ export const makeShare = (service: Service, seal: Seal): ((cache: Cache) => Shar
       )
 
     const askFor = Effect.fnUntraced(function* (
-      send: Ask,
+      send: AskForScopes,
       subject: Subject,
       attempt: Attempt
     ): Effect.fn.Return<Acquired, TokenError> {
