@@ -11,9 +11,12 @@ import { group } from "./declare.ts"
 import { NotFound } from "./errors.ts"
 
 export const Received = Schema.Struct({
-  from: Schema.Literals(["token", "api"]).annotate({
-    description: "Who sent the response: the token endpoint, or `GET /users/me`."
+  from: Schema.Literals(["authorize", "token", "api"]).annotate({
+    description: "Who sent the response: the authorization endpoint, the token endpoint, or `GET /users/me`."
   }),
+  grant: Schema.Literals(["client_credentials", "authorization_code", "refresh_token"])
+    .pipe(Schema.withDecodingDefaultKey(Effect.succeed("client_credentials" as const)))
+    .annotate({ description: "The grant of a token request; `client_credentials` by default." }),
   clientId: Schema.String.annotate({ description: "The app that sent the request." }),
   scopes: Schema.NonEmptyArray(inputs.Scope).annotate({ description: "The scopes that were requested." }),
   status: Schema.Int.check(Schema.isBetween({ minimum: 200, maximum: 599 })),
@@ -23,11 +26,10 @@ export const Received = Schema.Struct({
 
 const Explained = Schema.Struct({
   error: Schema.String.annotate({
-    description: "`TokenError` or `ITwinApiError`; empty if the response is a success."
+    description: "`TokenError`, `ITwinApiError` or `SignInError`; empty if the response is a success."
   }),
   reason: Schema.String,
-  message: Schema.String,
-  isRetryable: Schema.Boolean
+  message: Schema.String
 }).annotate({ identifier: "LibraryError" })
 
 export const explain = group(

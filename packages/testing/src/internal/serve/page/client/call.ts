@@ -41,7 +41,11 @@ export const showCall = (app: App, token: string): void => {
     ),
     tabs("The call", {
       curl: codeBlock({ title: "Request", language: "shell", text: curl(location.origin, request), secret: "token" }),
-      TypeScript: codeBlock({ title: "call.ts", language: "ts", text: snippets.call(app) })
+      TypeScript: codeBlock({
+        title: "call.ts",
+        language: "ts",
+        text: app.type === "service" ? snippets.call(app) : snippets.callAsUser(app, location.origin)
+      })
     }),
     call,
     result

@@ -72,17 +72,16 @@ export const copyButton = (what: string, text: () => string): HTMLButtonElement 
 
 export type Language = "shell" | "ts" | "json" | "text"
 
-const patterns: Readonly<Record<Language, RegExp | undefined>> = {
+const patterns: Readonly<Record<Language, RegExp>> = {
   shell: /(?<comment>^#.*$)|(?<string>'(?:[^'\\]|\\.)*')|(?<key>^curl|^export|^node|(?<=\s)-{1,2}[A-Za-z-]+)/gm,
   ts: /(?<comment>\/\/.*$)|(?<string>"(?:[^"\\\n]|\\.)*")|\b(?<key>import|from|const|yield|await|return|function|new|type)\b/gm,
-  json: /(?<key>^HTTP\/1\.1 .*$|^[a-z-]+(?=: )|"(?:[^"\\]|\\.)*"(?=:))|(?<string>"(?:[^"\\]|\\.)*")/gm,
-  text: undefined
+  json: /(?<key>^HTTP\/1\.1 .*$|^[a-z-]+(?=: )|"(?:[^"\\]|\\.)*"(?=:))/gm,
+  text: /(?<key>^GET|(?<=^\s*[?&] )\w+(?==)|^\w+(?==))/gm
 }
 
 /** Returns the text with colors for strings, comments and names. */
 const highlighted = (language: Language, text: string): ReadonlyArray<Node | string> => {
   const pattern = patterns[language]
-  if (pattern === undefined) return [text]
   const nodes: Array<Node | string> = []
   let at = 0
   for (const match of text.matchAll(pattern)) {

@@ -9,7 +9,10 @@ interface Row {
   readonly summary: HTMLElement
 }
 
-const timeOf = (at: number): string => new Date(at).toISOString().slice(11, 23)
+const timeOf = (at: number): string => {
+  const date = new Date(at)
+  return `${date.toTimeString().slice(0, 8)}.${String(date.getMilliseconds()).padStart(3, "0")}`
+}
 
 const isFailure = ({ status, outcome }: Entry): boolean => status === undefined || status >= 400 || outcome === "fault"
 
@@ -20,6 +23,7 @@ const list = (record: Readonly<Record<string, string>>): string =>
 
 const details = (entry: Entry): HTMLElement => {
   const rows = [
+    ["Arrived", new Date(entry.at).toISOString()],
     ["Outcome", entry.outcome],
     ["Why", entry.explanation],
     ["Route", entry.route],

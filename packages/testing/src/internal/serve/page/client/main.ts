@@ -10,7 +10,8 @@ import { makeJournal } from "./journal.ts"
 import { setTime } from "./life.ts"
 import { initRegister, register, showRegistered } from "./register.ts"
 import { save, session } from "./session.ts"
-import { askAdminToken, perform, whenAdminTokenChanges } from "./task.ts"
+import { continueSignIn, showSignIn } from "./signIn.ts"
+import { askAdminToken, messageOf, perform, whenAdminTokenChanges } from "./task.ts"
 
 const later = (text: string): HTMLElement => h("p", { class: "hint" }, text)
 
@@ -24,12 +25,31 @@ const showRest = (): void => {
   } else showCall(app, tokens.accessToken)
 }
 
+/** Resolves when step 2 of an application with users is on the page. */
+let signInShown = Promise.resolve()
+
 const show = (isNew: boolean): void => {
   const { app } = session
   showRegistered(isNew, show)
+  byId("title-2-text").textContent = app === undefined || app.type === "service" ? "Get access token" : "Sign in a user"
   if (app === undefined) byId("step-2").replaceChildren(later("Register an application first."))
-  else showAccess(app, undefined, showRest)
+  else if (app.type === "service") showAccess(app, undefined, showRest)
+  else signInShown = showSignIn(app, showRest)
   showRest()
+}
+
+/** Continues what another page of the fake sent the browser back with. The address must not be used again. */
+const continueAfterReturn = async (): Promise<void> => {
+  const { app } = session
+  const query = new URLSearchParams(location.search)
+  if (!query.has("state")) return
+  history.replaceState(undefined, "", "/")
+  if (app === undefined || app.type === "service") return
+  await signInShown
+  byId("title-2").scrollIntoView()
+  await continueSignIn(app, query, showRest).catch((error: unknown) => {
+    byId("sign-in-result").append(h("p", { class: "error" }, messageOf(error)))
+  })
 }
 
 const notice = byId("notice")
@@ -144,3 +164,4 @@ whenAdminTokenChanges(() => {
 initRegister(show)
 show(false)
 connect(session.adminToken)
+void continueAfterReturn()

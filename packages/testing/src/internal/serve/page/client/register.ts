@@ -42,15 +42,21 @@ const chosenType = (): AppType =>
   types.find((type) => document.querySelector<HTMLInputElement>(`input[name="type"][value="${type}"]`)?.checked) ??
   "service"
 
-const usersScopes = "openid profile email offline_access itwin-platform"
+/** The platform gives no refresh token to single-page apps. */
+const usualScopes: Readonly<Record<AppType, string>> = {
+  service: "itwin-platform",
+  web: "openid profile email offline_access itwin-platform",
+  native: "openid profile email offline_access itwin-platform",
+  spa: "openid profile email itwin-platform"
+}
 
 const showType = (): void => {
   const type = chosenType()
   byId("type-hint").textContent = hints[type]
   byId("field-redirects").hidden = type === "service"
+  // What the reader wrote stays.
   const scopes = inputById("scopes")
-  if (type === "service" && scopes.value === usersScopes) scopes.value = "itwin-platform"
-  if (type !== "service" && scopes.value === "itwin-platform") scopes.value = usersScopes
+  if (Object.values(usualScopes).includes(scopes.value)) scopes.value = usualScopes[type]
 }
 
 /** Shows each problem at its field. The fake's message begins with the name of the field. */
@@ -93,7 +99,7 @@ export const register = async (app: Pick<App, "type" | "name" | "scopes" | "redi
   const made = await admin<Registered>("POST /__admin/apps", {
     name,
     scopes,
-    ...(type === "service" ? {} : { type, redirectUris })
+    ...(type === "service" ? {} : { type, redirectUris, postLogoutRedirectUris: redirectUris })
   })
   save({
     app: {

@@ -99,11 +99,81 @@ const me = await Effect.runPromise(Users.me.pipe(Effect.provide(App)))
 console.log(\`I am \${me.givenName}.\`)
 `
 
-/** Handles the failure by its reason. */
+const environment = (origin: string): string => `const Fake = Environment.layer(
+  Environment.custom({ name: "fake", tokenEndpoint: ${text(`${origin}/connect/token`)}, apiBaseUrl: ${text(origin)} })
+)`
+
+/** Signs a user in: the two halves of the authorization code flow. */
+export const signIn = ({ type, clientId, redirectUris, scopes }: SnippetApp, origin: string): string => {
+  const isPublic = type !== "web"
+  return `import { AuthorizationCode, ${isPublic ? "ClientCredentials, " : ""}Environment, Scopes${isPublic ? "" : ", SecretProvider"} } from "@effect-itwin/core"${
+    isPublic ? "" : '\nimport { EnvSecretProvider } from "@effect-itwin/provider-env"'
+  }
+import { Effect${isPublic ? "" : ", Layer"} } from "effect"
+import { FetchHttpClient } from "effect/http"
+
+${environment(origin)}
+
+// Send the browser to \`url\`, and keep the transaction until it returns.
+export const begin = AuthorizationCode.start({
+  clientId: ${text(clientId)},
+  redirectUri: ${text(redirectUris[0] ?? "")},
+  scopes: Scopes.make(${text(scopes.join(" "))})
+}).pipe(Effect.provide(Fake))
+
+// Call it with the address to which the browser returned.
+export const finish = (callback: URL, transaction: AuthorizationCode.Transaction) =>
+${
+  isPublic
+    ? `  AuthorizationCode.redeem(
+    callback.searchParams,
+    transaction,
+    new ClientCredentials.PublicClient({ clientId: transaction.clientId })
+  ).pipe(Effect.provide([Fake, FetchHttpClient.layer]))`
+    : `  SecretProvider.SecretProvider.pipe(
+    Effect.flatMap(({ credentials }) => credentials),
+    Effect.flatMap((credentials) => AuthorizationCode.redeem(callback.searchParams, transaction, credentials)),
+    Effect.provide(Layer.mergeAll(Fake, EnvSecretProvider.layer, FetchHttpClient.layer))
+  )`
+}
+`
+}
+
+/** Calls an API as the user, and keeps the user signed in. */
+export const callAsUser = ({ type, clientId }: SnippetApp, origin: string): string => {
+  const isPublic = type !== "web"
+  return `import { ${isPublic ? "" : ""}AuthorizationCode, Environment, ITwinHttpClient, SessionStore, TokenCache, Users, UserTokens } from "@effect-itwin/core"${
+    isPublic ? "" : '\nimport { EnvSecretProvider } from "@effect-itwin/provider-env"'
+  }
+import { Effect, Layer } from "effect"
+import { FetchHttpClient } from "effect/http"
+
+${environment(origin)}
+
+// Renews the tokens of the users of ${clientId}.
+export const App = UserTokens.${isPublic ? `layerPublic({ clientId: ${text(clientId)} })` : "layer"}.pipe(
+  Layer.provideMerge(FetchHttpClient.layer),
+  Layer.provide([Fake, SessionStore.layerMemory${isPublic ? "" : ", EnvSecretProvider.layer"}])
+)
+
+export const me = (signedIn: AuthorizationCode.SignedIn) =>
+  Effect.gen(function* () {
+    const users = yield* UserTokens.UserTokens
+    const id = yield* users.open(signedIn)
+    const client = yield* Effect.provideService(ITwinHttpClient.make(), TokenCache.TokenCache, users.cacheOf(id))
+    return yield* Effect.provideService(Users.me, ITwinHttpClient.ITwinHttpClient, client)
+  })
+`
+}
+
+/** Handles a failure by its reason. */
 export const handle = (
-  { clientId, scopes }: SnippetApp,
+  { clientId, scopes, type }: SnippetApp,
   { error, reason }: { readonly error: string; readonly reason: string }
-): string => `import { ${core(scopes, "ITwin", "Users")} } from "@effect-itwin/core"
+): string => {
+  const handler = `Effect.catchReason(${text(error)}, ${text(reason)}, (reason) => Effect.succeed(reason.message))`
+  return type === "service"
+    ? `import { ${core(scopes, "ITwin", "Users")} } from "@effect-itwin/core"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
 import { Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
@@ -113,8 +183,31 @@ ${layer(scopes)}
 
 const name = Users.me.pipe(
   Effect.map((me) => me.givenName),
-  Effect.catchReason(${text(error)}, ${text(reason)}, (reason) => Effect.succeed(reason.message))
+  ${handler}
 )
 
 console.log(await Effect.runPromise(name.pipe(Effect.provide(App))))
 `
+    : error === "ITwinApiError"
+      ? `import { Users } from "@effect-itwin/core"
+import { Effect } from "effect"
+
+export const name = Users.me.pipe(
+  Effect.map((me) => me.givenName),
+  ${handler}
+)
+`
+      : `import { AuthorizationCode, ClientCredentials } from "@effect-itwin/core"
+import { Effect } from "effect"
+
+export const finish = (
+  callback: URL,
+  transaction: AuthorizationCode.Transaction,
+  credentials: ClientCredentials.ClientCredentials | ClientCredentials.PublicClient
+) =>
+  AuthorizationCode.redeem(callback.searchParams, transaction, credentials).pipe(
+    Effect.map((signedIn) => signedIn.claims?.name),
+    ${handler}
+  )
+`
+}

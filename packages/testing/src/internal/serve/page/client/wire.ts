@@ -58,7 +58,14 @@ export const pretty = (body: string): string => {
   }
 }
 
-const shownHeaders = ["content-type", "cache-control", "www-authenticate", "retry-after", "x-correlation-id"]
+const shownHeaders = [
+  "content-type",
+  "cache-control",
+  "www-authenticate",
+  "retry-after",
+  "location",
+  "x-correlation-id"
+]
 
 /** Returns status, the headers that matter, and the body. */
 export const answer = ({ status, headers, body }: Response, secrets: ReadonlyArray<string> = []): Masked =>
