@@ -29,7 +29,7 @@ export const events = group(
     success: Schema.String.annotate({
       description:
         "Events: `start` names the process and its time; `entry` is a request that arrived or was answered; `clear` says " +
-        "that the journal was cleared; `time` comes at least every 5 s. `Last-Event-ID` continues after that event."
+        "that the journal was cleared; `time` comes at least every 3 s. `Last-Event-ID` continues after that event."
     }).pipe(HttpApiSchema.asText({ contentType: "text/event-stream" }))
   }).annotate(OpenApi.Summary, "Sends the requests as server-sent events, as they arrive and as they are answered")
 )
@@ -38,7 +38,7 @@ export const events = group(
 const pause = "50 millis"
 
 /** How long the stream is silent at most, so that a reader notices a broken connection. */
-const silence = "5 seconds"
+const silence = "3 seconds"
 
 interface Position {
   /** The newest change that was sent; `undefined` before the first event. */

@@ -3,8 +3,11 @@ import { readFile } from "node:fs/promises"
 import { stripTypeScriptTypes } from "node:module"
 import * as Effect from "effect/Effect"
 
-/** Maps each path of the page to its content. Written by build.ts. */
-declare const FAKE_IMS_PAGE: Readonly<Record<string, string>> | undefined
+/** JSON of what each file contains. Written by build.ts. */
+declare const FAKE_IMS_PAGE: string | undefined
+
+const embedded: Readonly<Record<string, string>> | undefined =
+  typeof FAKE_IMS_PAGE === "string" ? JSON.parse(FAKE_IMS_PAGE) : undefined
 
 const types = {
   html: "text/html; charset=utf-8",
@@ -39,8 +42,8 @@ export const fileAt = (path: string): Effect.Effect<File | undefined> => {
   const ending = /^\w+\.([a-z]+)$/.exec(name)?.[1] ?? ""
   if (!isType(ending)) return Effect.succeed(undefined)
   const type = types[ending]
-  if (typeof FAKE_IMS_PAGE !== "undefined") {
-    const text = FAKE_IMS_PAGE[name]
+  if (embedded !== undefined) {
+    const text = embedded[name]
     return Effect.succeed(text === undefined ? undefined : { type, text })
   }
   return Effect.promise(() =>

@@ -34,7 +34,7 @@ export const showToken = (token: string): ReadonlyArray<HTMLElement> => {
   const life = remaining(decoded)
   return [
     ...(life === undefined ? [] : [life]),
-    h("details", { class: "parts" }, h("summary", {}, "Parts of the token"), parts(decoded))
+    h("details", { class: "parts", open: true }, h("summary", {}, "Parts of the token"), parts(decoded))
   ]
 }
 

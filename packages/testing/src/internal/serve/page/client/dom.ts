@@ -96,13 +96,15 @@ export interface Block {
   readonly title: string
   readonly language: Language
   readonly text: Masked | string
+  /** What is copied, if that is another text. */
+  readonly copied?: string
   /** What a button shows: "secret". */
   readonly secret?: string
   readonly status?: number
 }
 
 /** Returns a text with a title, a button that copies it, and one that shows its secrets. */
-export const codeBlock = ({ title, language, text, secret = "secret", status }: Block): HTMLElement => {
+export const codeBlock = ({ title, language, text, copied, secret = "secret", status }: Block): HTMLElement => {
   const { masked, full } = typeof text === "string" ? { masked: text, full: text } : text
   const code = h("code", {}, ...highlighted(language, masked))
   const buttons = h("span", { class: "buttons" })
@@ -118,7 +120,7 @@ export const codeBlock = ({ title, language, text, secret = "secret", status }: 
     )
     buttons.append(toggle)
   }
-  buttons.append(copyButton(title, () => full))
+  buttons.append(copyButton(title, () => copied ?? full))
   return h("figure", { class: "block" }, h("figcaption", {}, statusTitle(title, status), buttons), h("pre", {}, code))
 }
 
@@ -132,6 +134,8 @@ let tabLists = 0
 
 /** Returns panels of which one is shown. Arrow keys move between the tabs. */
 export const tabs = (label: string, panels: Readonly<Record<string, HTMLElement>>): HTMLElement => {
+  const [only, ...others] = Object.values(panels)
+  if (only !== undefined && others.length === 0) return only
   const prefix = `tabs${++tabLists}`
   const list = h("div", { role: "tablist", "aria-label": label, class: "tabs" })
   const entries = Object.entries(panels).map(([name, content], index) => {

@@ -35,7 +35,7 @@ export type Listener = (message: Message) => void
 export const kept = 300
 
 /** Longer than the fake is ever silent. */
-const longestSilence = 12_000
+const longestSilence = 8_000
 
 const pauses = [300, 700, 1500, 3000]
 

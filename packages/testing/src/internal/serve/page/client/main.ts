@@ -9,16 +9,19 @@ import { admin, Refused } from "./http.ts"
 import { makeJournal } from "./journal.ts"
 import { setTime } from "./life.ts"
 import { initRegister, register, showRegistered } from "./register.ts"
-import { save, session } from "./session.ts"
+import { type App, save, session } from "./session.ts"
 import { continueSignIn, showSignIn } from "./signIn.ts"
 import { askAdminToken, messageOf, perform, whenAdminTokenChanges } from "./task.ts"
 
 const later = (text: string): HTMLElement => h("p", { class: "hint" }, text)
 
-const showRest = (): void => {
-  const { app, tokens } = session
+const showFailuresOf = (app: App | undefined): void => {
   if (app === undefined) byId("failures").replaceChildren(later("Register an application first."))
   else showFailures(app)
+}
+
+const showStep3 = (): void => {
+  const { app, tokens } = session
   if (app === undefined || tokens === undefined) {
     byId("step-3").replaceChildren(later("Get an access token first."))
     document.querySelector("#title-3 .number")?.removeAttribute("data-done")
@@ -33,9 +36,10 @@ const show = (isNew: boolean): void => {
   showRegistered(isNew, show)
   byId("title-2-text").textContent = app === undefined || app.type === "service" ? "Get access token" : "Sign in a user"
   if (app === undefined) byId("step-2").replaceChildren(later("Register an application first."))
-  else if (app.type === "service") showAccess(app, undefined, showRest)
-  else signInShown = showSignIn(app, showRest)
-  showRest()
+  else if (app.type === "service") showAccess(app, undefined, showStep3)
+  else signInShown = showSignIn(app, showStep3)
+  showStep3()
+  showFailuresOf(app)
 }
 
 /** Continues what another page of the fake sent the browser back with. The address must not be used again. */
@@ -47,7 +51,7 @@ const continueAfterReturn = async (): Promise<void> => {
   if (app === undefined || app.type === "service") return
   await signInShown
   byId("title-2").scrollIntoView()
-  await continueSignIn(app, query, showRest).catch((error: unknown) => {
+  await continueSignIn(app, query, showStep3).catch((error: unknown) => {
     byId("sign-in-result").append(h("p", { class: "error" }, messageOf(error)))
   })
 }

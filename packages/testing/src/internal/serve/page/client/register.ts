@@ -120,6 +120,7 @@ export const register = async (app: Pick<App, "type" | "name" | "scopes" | "redi
 export const showRegistered = (isNew: boolean, onChange: (isNew: boolean) => void): void => {
   const target = byId("registered")
   const { app } = session
+  byId("register").hidden = app !== undefined
   document.querySelector("#title-1 .number")?.toggleAttribute("data-done", app !== undefined)
   target.replaceChildren()
   if (app === undefined) return
@@ -153,23 +154,36 @@ export const showRegistered = (isNew: boolean, onChange: (isNew: boolean) => voi
       : [{ name: "E-mail", value: clientEmail, copied: clientEmail, note: "With it, the application joins an iTwin." }])
   ])
   if (clientSecret !== undefined && !isNew) list.querySelector("div:nth-child(3) dd .value")?.after(regenerate)
+  const heading = h("h3", { tabindex: "-1", class: "done" }, `“${name}” is registered.`)
+  const another = button("Register another application", () => {
+    save({ app: undefined, tokens: undefined, transaction: undefined })
+    onChange(false)
+    byId("name").focus()
+  })
   target.replaceChildren(
-    h("h3", {}, "Registered"),
+    heading,
     list,
     problem,
-    tabs("The same in code", {
-      "In a test": codeBlock({ title: "register.ts", language: "ts", text: snippets.register(app) }),
-      ...(type === "service"
-        ? {
-            "In a shell": codeBlock({
-              title: "Variables for a program",
-              language: "shell",
-              text: snippets.variables(location.origin, app)
-            })
-          }
-        : {})
-    })
+    h(
+      "details",
+      { class: "parts" },
+      h("summary", {}, "The same in code"),
+      tabs("The same in code", {
+        "In a test": codeBlock({ title: "register.ts", language: "ts", text: snippets.register(app) }),
+        ...(type === "service"
+          ? {
+              "In a shell": codeBlock({
+                title: "Variables for a program",
+                language: "shell",
+                text: snippets.variables(location.origin, app)
+              })
+            }
+          : {})
+      })
+    ),
+    h("div", { class: "buttons" }, another)
   )
+  if (isNew) heading.focus()
 }
 
 export const initRegister = (onChange: (isNew: boolean) => void): void => {
@@ -196,7 +210,7 @@ export const initRegister = (onChange: (isNew: boolean) => void): void => {
         () => {
           showProblems("")
           onChange(true)
-          announce(`${app.name} is registered. Its client id and secret are below the form.`)
+          announce(`${app.name} is registered. The client id follows.`)
         },
         (error: unknown) => showProblems(error instanceof Refused ? error.message : messageOf(error))
       )

@@ -172,7 +172,12 @@ export const showSignIn = async (app: App, onChange: () => void): Promise<void> 
       "The application sends the browser to IMS, where the user signs in and consents. The browser returns with a code, which the application exchanges for tokens."
     ),
     tabs("The sign-in", {
-      Address: codeBlock({ title: "Authorization request", language: "text", text: address(path) }),
+      Address: codeBlock({
+        title: "Authorization request",
+        language: "text",
+        text: address(path),
+        copied: location.origin + path
+      }),
       TypeScript: codeBlock({ title: "signIn.ts", language: "ts", text: snippets.signIn(app, location.origin) })
     }),
     h(

@@ -39,7 +39,7 @@ export const register = ({ type, name, scopes, redirectUris }: SnippetApp): stri
   return `import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
 import { Effect } from "effect"
 
-// In a test, the fake registers the app. On the platform, you do it under My Apps.
+// On the platform, you register the app under My Apps.
 const program = Effect.gen(function* () {
   const fake = yield* FakeIms.FakeIms
   const app = yield* fake.registerApp({

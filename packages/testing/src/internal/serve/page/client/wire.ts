@@ -25,17 +25,23 @@ export interface Masked {
 
 const mask = "••••••••"
 
-/** Replaces each secret. The value of a token keeps its beginning, so that it can be recognized. */
+/** In single quotes only a single quote is special to a POSIX shell. */
+const escaped = (word: string): string => word.replaceAll("'", "'\\''")
+
+/** Replaces each secret, also where it is quoted. A token keeps its beginning, so that it can be recognized. */
 export const maskIn = (text: string, secrets: ReadonlyArray<string>): Masked => {
   let masked = text
-  for (const secret of secrets) {
-    if (secret !== "") masked = masked.replaceAll(secret, secret.startsWith("eyJ") ? `${secret.slice(0, 12)}…` : mask)
+  for (const secret of secrets.filter((secret) => secret !== "")) {
+    const shown = secret.startsWith("eyJ") ? `${secret.slice(0, 12)}…` : mask
+    for (const form of [secret, escaped(secret), JSON.stringify(secret).slice(1, -1)]) {
+      masked = masked.replaceAll(form, shown)
+    }
   }
   return { masked, full: text }
 }
 
-/** Quotes one word for a POSIX shell. In single quotes only a single quote is special. */
-export const quote = (word: string): string => (/^[\w./:-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`)
+/** Quotes one word for a POSIX shell. */
+export const quote = (word: string): string => (/^[\w./:-]+$/.test(word) ? word : `'${escaped(word)}'`)
 
 /** Returns the command that sends the same request. */
 export const curl = (origin: string, { method, path, headers = {}, form = {}, secrets }: Request): Masked => {
