@@ -62,6 +62,10 @@ const runCommands = async () => {
       const { apps, ready, tokenEndpoint, url } = JSON.parse(line)
       if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url))
         throw new Error(`the packed fake-ims printed ${line}`)
+      for (const part of ["/", "/__page/page.css", "/__page/main.js", "/__page/feedWorker.js"]) {
+        const { status } = await fetch(url + part)
+        if (status !== 200) throw new Error(`the packed fake-ims answered ${status} to GET ${part}`)
+      }
       const token = execFileSync("npx", ["itwin-auth", "token"], {
         cwd: project,
         encoding: "utf8",

@@ -81,4 +81,4 @@ export const findInaccessible = async (page: Page): Promise<ReadonlyArray<string
 
 /** Returns how far the page is wider than its window, in CSS pixels. */
 export const overflowOf = (page: Page): Promise<number> =>
-  page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+  page.evaluate("Math.max(0, document.documentElement.scrollWidth - document.documentElement.clientWidth)")

@@ -26,7 +26,8 @@ export type Message =
   | { readonly type: "state"; readonly state: "connecting" | "open" | "closed" | "unauthorized" }
   /** The process that answers, and its time. Another process has another `instance`. */
   | { readonly type: "time"; readonly instance: string; readonly now: number }
-  | { readonly type: "clear" }
+  /** The entries are gone: because the journal was cleared, or because another process answers. */
+  | { readonly type: "clear"; readonly isRestart: boolean }
   | { readonly type: "entries"; readonly entries: ReadonlyArray<Entry> }
 
 export type Listener = (message: Message) => void
@@ -58,9 +59,9 @@ export const makeFeed = () => {
     post(state)
   }
 
-  const clear = (): void => {
+  const clear = (isRestart: boolean): void => {
     entries.clear()
-    post({ type: "clear" })
+    post({ type: "clear", isRestart })
   }
 
   /** Handles the events that arrived together. */
@@ -76,9 +77,9 @@ export const makeFeed = () => {
       if (name === "entry") arrived.set(data.number, data)
       if (name === "clear") {
         arrived.clear()
-        clear()
+        clear(false)
       }
-      if (name === "start" && time !== undefined && time.instance !== data.instance) clear()
+      if (name === "start" && time !== undefined && time.instance !== data.instance) clear(true)
       if (name === "start" || name === "time") {
         time = { type: "time", instance: data.instance, now: data.now }
         post(time)
@@ -140,8 +141,13 @@ export const makeFeed = () => {
   }
 
   return {
-    /** Begins to send messages to the listener: first what is known. Another admin token opens a new connection. */
+    /** Begins to send messages to the listener: first what is known. */
     add: (listener: Listener, adminToken: string | undefined): void => {
+      // The fake accepts the other token, so it does not accept this one. The other tabs go on.
+      if (state.state === "open" && token !== adminToken) {
+        listener({ type: "state", state: "unauthorized" })
+        return
+      }
       listeners.add(listener)
       const isNew = running === undefined || token !== adminToken || state.state === "unauthorized"
       token = adminToken

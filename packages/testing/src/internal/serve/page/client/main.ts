@@ -146,7 +146,7 @@ const onMessage = (message: Message): void => {
     instance = message.instance
     sessionStorage.setItem("fake-ims-instance", instance)
   }
-  if (message.type === "clear" && instance !== undefined) void checkAfterClear()
+  if (message.type === "clear" && !message.isRestart) void checkAfterClear()
   journal(message)
 }
 
