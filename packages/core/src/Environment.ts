@@ -204,8 +204,7 @@ export const custom = (options: Options): Environment => {
   const derived = endpointsBy(given.tokenEndpoint)
   return trust({
     name,
-    tokenEndpoint: given.tokenEndpoint,
-    apiBaseUrl: given.apiBaseUrl,
+    ...given,
     issuer: given.issuer ?? derived.issuer,
     authorizationEndpoint: given.authorizationEndpoint ?? derived.authorizationEndpoint,
     userinfoEndpoint: given.userinfoEndpoint ?? derived.userinfoEndpoint,

@@ -56,14 +56,26 @@ const asked = (retryAfter: Duration.Duration | undefined): string =>
 
 const checkPath = "Check the network path to it: firewall, proxy, DNS."
 
-/** Our name of a grant, never text of a server. */
-const named = (grant: string | undefined): string => (grant ?? "client_credentials").replace("_", " ")
+/**
+ * Names the grant of a request (RFC 6749 §1.3).
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export const GrantType = Schema.Literals(["client_credentials", "authorization_code", "refresh_token"])
 
-/** Set in the errors of a grant other than client credentials. */
-const grantType = {
-  /** `authorization_code` or `refresh_token`; absent for client credentials. */
-  grant: Schema.optional(Schema.Literals(["authorization_code", "refresh_token"]))
-}
+/**
+ * Names the grant of a request.
+ *
+ * @category reasons
+ * @since 0.1.0
+ */
+export type GrantType = typeof GrantType.Type
+
+/** `client_credentials` unless given. */
+const grant = { grant: Schema.optional(GrantType) }
+
+const named = (grant: GrantType = "client_credentials"): string => `${grant.replace("_", " ")} grant`
 
 const quote = (description: string | undefined): string => (description ? ` ("${description}")` : "")
 
@@ -111,11 +123,11 @@ export class InvalidClient extends Schema.Error<InvalidClient>("@effect-itwin/co
  */
 export class UnauthorizedClient extends Schema.Error<UnauthorizedClient>(
   "@effect-itwin/core/TokenError/UnauthorizedClient"
-)({ _tag: Schema.tag("UnauthorizedClient"), ...oauth, ...grantType }) {
+)({ _tag: Schema.tag("UnauthorizedClient"), ...oauth, ...grant }) {
   override get message(): string {
     return (
-      `The app may not use the ${named(this.grant)} grant${quote(this.description)}. ` +
-      (this.grant === undefined ? 'Register an app of type "Service".' : "Check the type of the app under My Apps.")
+      `The app may not use the ${named(this.grant)}${quote(this.description)}. ` +
+      'The type of the app decides: "Service" for an app without users.'
     )
   }
 }
@@ -177,9 +189,9 @@ export class InvalidRequest extends Schema.Error<InvalidRequest>("@effect-itwin/
  */
 export class UnsupportedGrantType extends Schema.Error<UnsupportedGrantType>(
   "@effect-itwin/core/TokenError/UnsupportedGrantType"
-)({ _tag: Schema.tag("UnsupportedGrantType"), ...oauth, ...grantType }) {
+)({ _tag: Schema.tag("UnsupportedGrantType"), ...oauth, ...grant }) {
   override get message(): string {
-    return `The token endpoint does not support the ${named(this.grant)} grant${quote(this.description)}. Check that it is an IMS endpoint.`
+    return `The token endpoint does not support the ${named(this.grant)}${quote(this.description)}. Check that it is an IMS endpoint.`
   }
 }
 
@@ -403,10 +415,10 @@ export class Defect extends Schema.Error<Defect>("@effect-itwin/core/TokenError/
 }
 
 const signedOut: Record<SignedOut["why"], string> = {
-  unknown: "There is no session with this id",
-  ended: "The session has ended",
-  expired: "The session has expired",
-  rejected: "IMS rejected the refresh token of the session, because it has expired, was used before or was revoked"
+  unknown: "does not exist",
+  ended: "was ended",
+  expired: "has expired",
+  rejected: "was ended by IMS"
 }
 
 /**
@@ -424,7 +436,7 @@ export class SignedOut extends Schema.Error<SignedOut>("@effect-itwin/core/Token
   why: Schema.Literals(["unknown", "ended", "expired", "rejected"])
 }) {
   override get message(): string {
-    return `${signedOut[this.why]}. Send the user to the sign-in page.`
+    return `The session of the user ${signedOut[this.why]}. Ask the user to sign in again.`
   }
 }
 
@@ -448,7 +460,7 @@ export class SessionUnavailable extends Schema.Error<SessionUnavailable>(
 }) {
   override get message(): string {
     const { detail, kind, store } = this.error
-    return `The session store ${store} failed (${kind}): ${detail.replace(/\.$/, "")}. Check its status, and the network path to it.`
+    return `The session store ${store} failed (${kind}): ${detail} ${checkPath}`
   }
 }
 

@@ -31,29 +31,24 @@
  *
  * @since 0.1.0
  */
+
 import * as Context from "effect/Context"
-import * as DateTime from "effect/DateTime"
+import type * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import type * as Headers from "effect/http/Headers"
 import type * as HttpClient from "effect/http/HttpClient"
 import type * as HttpClientRequest from "effect/http/HttpClientRequest"
-import * as Predicate from "effect/Predicate"
-import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import { AccessToken } from "./AccessToken.ts"
+import type * as Redacted from "effect/Redacted"
+import type * as Result from "effect/Result"
+import type { AccessToken } from "./AccessToken.ts"
 import type { ClientCredentials, PublicClient } from "./ClientCredentials.ts"
-import { isRedirect } from "./internal/http/exchange.ts"
 import { requestToken } from "./internal/request/attempts.ts"
 import { clientRequest } from "./internal/request/client.ts"
-import { failureReason, redirectRefused, tokenError } from "./internal/request/reasons.ts"
-import { secretNamed, secretsOf } from "./internal/request/secrets.ts"
-import { decodeUserTokens } from "./internal/request/userTokens.ts"
-import { makeServerText } from "./internal/shown/serverText.ts"
+import { appForm, decodeToken, type Received } from "./internal/request/decode.ts"
+import { formOf } from "./internal/request/grant.ts"
+import { decodeTokens } from "./internal/request/userTokens.ts"
 import * as Scopes from "./Scopes.ts"
-import * as TokenError from "./TokenError.ts"
-import { TokenResponse } from "./TokenResponse.ts"
+import type * as TokenError from "./TokenError.ts"
 
 /**
  * Names how the client authenticates (RFC 6749 §2.3.1): with id and secret in the form, as Bentley documents, or in an
@@ -132,22 +127,6 @@ export interface Granted {
   readonly idToken: Redacted.Redacted | undefined
 }
 
-const formOf = (grant: Grant | undefined, scopes: Scopes.Scopes) => {
-  switch (grant?._tag) {
-    case "AuthorizationCode":
-      return {
-        grant_type: "authorization_code",
-        code: grant.code,
-        redirect_uri: grant.redirectUri,
-        code_verifier: grant.codeVerifier
-      }
-    case "RefreshToken":
-      return { grant_type: "refresh_token", refresh_token: grant.refreshToken }
-    default:
-      return { grant_type: "client_credentials", scope: Scopes.format(scopes) }
-  }
-}
-
 /**
  * Builds the request: a form POST, of the client credentials grant unless `grant` is another one. A public client sends
  * its client id only.
@@ -187,13 +166,12 @@ export const encode = (
     readonly authentication?: ClientAuthentication | undefined
   }
 ): HttpClientRequest.HttpClientRequest =>
-  clientRequest({
-    credentials: options.credentials,
-    endpoint: options.endpoint,
-    authentication: options.authentication,
-    headers: { "x-correlation-id": options.correlationId },
-    form: formOf(options.grant, options.scopes)
-  })
+  clientRequest(
+    { credentials: options.credentials, form: formOf(options.grant, options.scopes) },
+    options.endpoint,
+    options.authentication,
+    { "x-correlation-id": options.correlationId }
+  )
 
 /**
  * Describes a response of the token endpoint with its complete body.
@@ -224,91 +202,10 @@ export interface RequestContext extends Omit<Exchange, "grant"> {
   readonly receivedAt: DateTime.Utc
 }
 
-const decodeJson = Schema.decodeResult(Schema.fromJsonString(Schema.Unknown))
-const decodeToken = Schema.decodeUnknownResult(TokenResponse)
-const formatIssue = SchemaIssue.makeFormatterStandardSchemaV1()
-
-/** Keeps the message of the check that failed, which names the field. */
-const invalid = ({ issue }: Schema.SchemaError): TokenError.InvalidResponse =>
-  new TokenError.InvalidResponse({ detail: formatIssue(issue).issues[0]?.message ?? "not a token response" })
-
-/** Returns the tokens that the response contains, which may be no valid ones. */
-const tokensIn = (json: unknown): ReadonlyArray<string> =>
-  Predicate.isReadonlyObject(json)
-    ? [json.access_token, json.refresh_token, json.id_token].filter(Predicate.isString)
-    : []
-
-/** A scope that was not requested is text of the server. If no scope may be shown, the result is `unknown`. */
-const grantedScopes = (scope: string | null | undefined, token: string, context: RequestContext): Scopes.Scopes => {
-  if (Predicate.isNullish(scope) || scope === "" || scope === context.scopes) return context.scopes
-  const granted = scope.split(/ +/)
-  const requested = Scopes.tokens(context.scopes)
-  const others = granted.filter((name) => !requested.includes(name))
-  const shown = makeServerText([...secretsOf(context), token]).showEach(others)
-  const kept = [...granted.filter((name) => requested.includes(name)), ...shown].join(" ")
-  return Scopes.make(kept.trim() === "" ? "unknown" : kept)
-}
-
-const makeToken = (
-  response: TokenResponse,
-  context: RequestContext
-): Result.Result<AccessToken, TokenError.InvalidResponse> => {
-  const token = Redacted.value(response.access_token)
-  const secret = secretNamed(context, token)
-  if (secret !== undefined) {
-    return Result.fail(new TokenError.InvalidResponse({ detail: `access_token is ${secret}` }))
-  }
-  return Result.succeed(
-    new AccessToken({
-      value: response.access_token,
-      tokenType: response.token_type,
-      scopes: grantedScopes(response.scope, token, context),
-      requestedScopes: context.scopes,
-      clientId: context.credentials.clientId,
-      issuedAt: context.sentAt,
-      expiresAt: DateTime.add(context.sentAt, { seconds: response.expires_in })
-    })
-  )
-}
-
-const decodeAccessToken = (
-  json: unknown,
-  context: RequestContext
-): Result.Result<AccessToken, TokenError.InvalidResponse> =>
-  Result.flatMap(Result.mapError(decodeToken(json), invalid), (response) => makeToken(response, context))
-
-const decodeGrantedTokens = (
-  json: unknown,
-  context: RequestContext
-): Result.Result<Granted, TokenError.InvalidResponse> => {
-  const isUser = context.grant !== undefined && context.grant._tag !== "ClientCredentials"
-  const redacted = (token: string | null | undefined) => (token == null ? undefined : Redacted.make(token))
-  return Result.gen(function* () {
-    const accessToken = yield* decodeAccessToken(json, context)
-    if (!isUser) return { accessToken, refreshToken: undefined, idToken: undefined }
-    const { id_token, refresh_token } = yield* Result.mapError(decodeUserTokens(json), invalid)
-    return { accessToken, refreshToken: redacted(refresh_token), idToken: redacted(id_token) }
-  })
-}
-
-const decodeWith =
-  <A>(decodeBody: (json: unknown, context: RequestContext) => Result.Result<A, TokenError.InvalidResponse>) =>
-  (response: Response, context: RequestContext): Result.Result<A, TokenError.TokenError> => {
-    const { status } = response
-    const json = Result.getOrUndefined(decodeJson(response.body))
-    const decoded = status === 200 ? decodeBody(json, context) : undefined
-    if (decoded !== undefined && Result.isSuccess(decoded)) return Result.succeed(decoded.success)
-    const serverText = makeServerText([...secretsOf(context), ...tokensIn(json)])
-    const reason = isRedirect(status)
-      ? redirectRefused(response.headers.location, false, context.endpoint, serverText)
-      : failureReason(response, json, decoded?.failure, context, serverText)
-    return Result.fail(
-      tokenError(reason, context, {
-        status,
-        correlationId: serverText.showCorrelationId(response.headers["x-correlation-id"])
-      })
-    )
-  }
+const receivedIn = (context: RequestContext): Received => ({
+  ...context,
+  form: formOf(context.grant, context.scopes)
+})
 
 /**
  * Turns a response into a token or a typed error.
@@ -354,7 +251,7 @@ export const decode: (
   response: Response,
   context: RequestContext
 ) => Result.Result<AccessToken, TokenError.TokenError> = (response, context) =>
-  decodeWith(decodeAccessToken)(response, context)
+  decodeToken(response, receivedIn(context))
 
 /**
  * Turns a response into all its tokens or a typed error: what {@link decode} does, and the refresh token and the id
@@ -394,8 +291,7 @@ export const decode: (
 export const decodeGranted: (
   response: Response,
   context: RequestContext
-) => Result.Result<Granted, TokenError.TokenError> = (response, context) =>
-  decodeWith(decodeGrantedTokens)(response, context)
+) => Result.Result<Granted, TokenError.TokenError> = (response, context) => decodeTokens(response, receivedIn(context))
 
 /** Warns of a token that serves none of the requests for which it was made. */
 const warnOfScopes = ({ clientId, requestedScopes, scopes }: AccessToken): Effect.Effect<void> => {
@@ -409,18 +305,6 @@ const warnOfScopes = ({ clientId, requestedScopes, scopes }: AccessToken): Effec
         )
       )
 }
-
-const requestWith = <A>(
-  options: Exchange,
-  halves: {
-    readonly name: string
-    readonly decode: (response: Response, context: RequestContext) => Result.Result<A, TokenError.TokenError>
-    readonly mayRepeat: (error: TokenError.TokenError) => boolean
-  }
-) =>
-  Effect.flatMap(ClientAuthentication, (authentication) =>
-    requestToken(options, { ...halves, encode: (attempt) => encode({ ...attempt, authentication }) })
-  )
 
 const isUnprocessed = ({ reason }: TokenError.TokenError): boolean =>
   reason._tag === "RateLimited" || (reason._tag === "Transport" && (reason.kind === "dns" || reason.kind === "refused"))
@@ -443,9 +327,11 @@ const isUnprocessed = ({ reason }: TokenError.TokenError): boolean =>
  * @since 0.1.0
  */
 export const exchange = (options: Exchange): Effect.Effect<Granted, TokenError.TokenError, HttpClient.HttpClient> =>
-  requestWith(options, {
+  requestToken({
+    ...options,
     name: "TokenRequest.exchange",
-    decode: decodeGranted,
+    form: formOf(options.grant, options.scopes),
+    decode: decodeTokens,
     mayRepeat: (error) => options.grant._tag !== "AuthorizationCode" || isUnprocessed(error)
   }).pipe(Effect.tap(({ accessToken }) => warnOfScopes(accessToken)))
 
@@ -467,7 +353,10 @@ const always = (): boolean => true
  * @since 0.1.0
  */
 export const send = (options: Options): Effect.Effect<AccessToken, TokenError.TokenError, HttpClient.HttpClient> =>
-  requestWith(
-    { ...options, grant: { _tag: "ClientCredentials" } },
-    { name: "TokenRequest.send", decode, mayRepeat: always }
-  ).pipe(Effect.tap(warnOfScopes))
+  requestToken({
+    ...options,
+    name: "TokenRequest.send",
+    form: appForm(options.scopes),
+    decode: decodeToken,
+    mayRepeat: always
+  }).pipe(Effect.tap(warnOfScopes))

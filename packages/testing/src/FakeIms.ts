@@ -41,7 +41,7 @@
  */
 
 import type { AccessToken } from "@effect-itwin/core/AccessToken"
-import type { ClientCredentials } from "@effect-itwin/core/ClientCredentials"
+import type { ClientCredentials, PublicClient } from "@effect-itwin/core/ClientCredentials"
 import * as Environment from "@effect-itwin/core/Environment"
 import { SecretProvider } from "@effect-itwin/core/SecretProvider"
 import * as Context from "effect/Context"
@@ -102,7 +102,7 @@ export interface App extends AnyApp {
  */
 export interface PublicApp extends AnyApp {
   readonly type: "native" | "spa"
-  readonly credentials: { readonly clientId: string }
+  readonly credentials: PublicClient
 }
 
 /**
@@ -287,7 +287,7 @@ export class FakeIms extends Context.Service<
      * user; the message says why.
      */
     readonly signIn: (
-      url: string | URL,
+      url: string | URL | Redacted.Redacted,
       options?: { readonly email?: string | undefined; readonly deny?: boolean | undefined }
     ) => Effect.Effect<URL, FakeError>
 
@@ -521,14 +521,7 @@ export const layerTest = (options?: TestOptions): Layer.Layer<FakeIms | HttpClie
   Layer.effectContext(
     Effect.gen(function* () {
       const { environment = Environment.production, seed = "effect-itwin" } = options ?? {}
-      const endpoint = new URL(environment.tokenEndpoint)
-      const fake = yield* makeFake(options, {
-        issuer: endpoint.origin,
-        tokenPath: `/${endpoint.pathname.slice(1)}`,
-        apiBaseUrl: environment.apiBaseUrl,
-        algorithm: "EdDSA",
-        seed
-      })
+      const fake = yield* makeFake(options, { environment, algorithm: "EdDSA", seed })
       const controls = makeControls(fake, environment)
       const { credentials } = yield* Effect.orDie(controls.registerApp(options?.app ?? { name: "Test" }))
       return Context.make(FakeIms, controls).pipe(

@@ -128,8 +128,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
       const adjustable = () => (isAdjustableClock(below) ? below : makeAdjustableClock(below))
       const clock = admin === undefined ? undefined : adjustable()
       const fake = yield* makeFake(options, {
-        issuer: url,
-        apiBaseUrl: url,
+        environment,
         algorithm: "RS256",
         seed: randomBytes(32).toString("hex")
       }).pipe(Effect.provideService(Clock.Clock, clock ?? below))

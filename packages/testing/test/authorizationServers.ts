@@ -6,7 +6,7 @@ import { createServer } from "node:http"
 import { ClientCredentials, Environment } from "@effect-itwin/core"
 import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
 import { Context, Effect, Layer, Redacted } from "effect"
-import Provider from "oidc-provider"
+import Provider, { type Configuration } from "oidc-provider"
 
 export class AuthorizationServer extends Context.Service<
   AuthorizationServer,
@@ -79,6 +79,20 @@ const listen = Effect.acquireRelease(
 const client = (id: string, secret: string) =>
   new ClientCredentials.ClientCredentials({ clientId: id, clientSecret: Redacted.make(secret) })
 
+/** Starts oidc-provider with this configuration on a free port, until the scope is closed. */
+export const startOidcProvider = Effect.fnUntraced(function* (configuration: Configuration) {
+  yield* withoutAdvice
+  const { server, url } = yield* listen
+  const provider = new Provider(url, { jwks: { keys: [signingKey] }, ...configuration })
+  const failures: Array<Error> = []
+  provider.on("server_error", (_context, error) => failures.push(error))
+  const handle = provider.callback()
+  server.on("request", (request, response) => void handle(request, response))
+  // A crash of oidc-provider must not look like a rejection.
+  yield* Effect.addFinalizer(() => (failures.length === 0 ? Effect.void : Effect.die(failures[0])))
+  return { provider, url }
+})
+
 /**
  * Starts oidc-provider with its defaults, except apps, scopes, and the grant and endpoints that must be enabled. Its tokens are
  * opaque, or JWTs for one API (RFC 8707).
@@ -86,11 +100,9 @@ const client = (id: string, secret: string) =>
 export const oidcProvider = (tokens: "opaque" | "jwt" = "opaque"): Layer.Layer<AuthorizationServer> =>
   Layer.effectContext(
     Effect.gen(function* () {
-      yield* withoutAdvice
-      const { server, url } = yield* listen
       const app = client("service-App", awkwardSecret)
       const otherApp = client("service-Other", "fake-secret-o+t/h=")
-      const provider = new Provider(url, {
+      const { url } = yield* startOidcProvider({
         clients: [app, otherApp].map(({ clientId, clientSecret }) => ({
           client_id: clientId,
           client_secret: Redacted.value(clientSecret),
@@ -100,7 +112,6 @@ export const oidcProvider = (tokens: "opaque" | "jwt" = "opaque"): Layer.Layer<A
           scope: appScopes.join(" ")
         })),
         scopes: [...appScopes, "users:read"],
-        jwks: { keys: [signingKey] },
         features: {
           clientCredentials: { enabled: true },
           introspection: { enabled: true },
@@ -113,12 +124,6 @@ export const oidcProvider = (tokens: "opaque" | "jwt" = "opaque"): Layer.Layer<A
           }
         }
       })
-      const failures: Array<Error> = []
-      provider.on("server_error", (_context, error) => failures.push(error))
-      const handle = provider.callback()
-      server.on("request", (request, response) => void handle(request, response))
-      // A crash of oidc-provider must not look like a rejection.
-      yield* Effect.addFinalizer(() => (failures.length === 0 ? Effect.void : Effect.die(failures[0])))
       return Context.make(AuthorizationServer, {
         issuer: url,
         introspectionEndpoint: `${url}/token/introspection`,

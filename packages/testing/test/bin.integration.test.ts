@@ -87,6 +87,7 @@ describe("fake-ims", () => {
         facts.apps.map(({ name }) => name),
         ["Fake app"]
       )
+      assert.deepStrictEqual(facts.users, ["user@example.com"])
       const me = yield* call(facts.url, "GET /users/me", withToken(yield* tokenOf(facts)))
       assert.strictEqual(me.body.user.givenName, "Fake app")
       kill("SIGTERM")
@@ -185,6 +186,46 @@ describe("fake-ims", () => {
       // The same seed gives the same app in another process.
       const again = yield* started(["--config", config])
       assert.deepStrictEqual(again.facts.apps, facts.apps)
+    })
+  )
+
+  it.live("signs in the users of its file to the apps of its file, also after a reset", () =>
+    Effect.gen(function* () {
+      const config = fileOf("users.json", {
+        apps: [
+          { name: "Viewer", type: "spa", clientId: "spa-viewer", redirectUris: ["http://localhost:5173/callback"] },
+          {
+            name: "Site",
+            type: "web",
+            redirectUris: ["https://a.example/x"],
+            postLogoutRedirectUris: ["https://a.example/"]
+          }
+        ],
+        users: [{ email: "ada@example.com", givenName: "Ada", surname: "Lovelace", organizationName: "Engines" }],
+        profile: { signIn: "auto", codeLifeSeconds: 60 },
+        algorithm: "EdDSA"
+      })
+      const { facts } = yield* started(["--config", config])
+      assert.deepStrictEqual(facts.apps[0], { name: "Viewer", clientId: "spa-viewer" })
+      assert.match(facts.apps[1]?.clientId ?? "", /^web-/)
+      assert.match(facts.apps[1]?.clientSecret ?? "", /^fake-secret-/)
+      assert.deepStrictEqual(facts.users, ["ada@example.com"])
+      const [ada] = (yield* call(facts.url, "GET /__admin/users")).body
+      assert.deepInclude(ada, { displayName: "Ada Lovelace", organizationName: "Engines" })
+      const query = new URLSearchParams({
+        response_type: "code",
+        client_id: "spa-viewer",
+        redirect_uri: "http://localhost:5173/callback",
+        scope: "openid itwin-platform",
+        code_challenge: "x".repeat(43),
+        code_challenge_method: "S256"
+      })
+      assert.strictEqual((yield* call(facts.url, "POST /__admin/reset")).status, 200)
+      assert.deepStrictEqual((yield* call(facts.url, "GET /__admin/users")).body, [ada])
+      assert.strictEqual((yield* call(facts.url, `GET /connect/authorize?${query}`)).status, 302)
+      const json = { url: `${facts.url}/connect/authorize?${query}`, deny: true }
+      const { body } = yield* call(facts.url, "POST /__admin/authorize", { json })
+      assert.match(body.location, /^http:\/\/localhost:5173\/callback\?error=access_denied&/)
     })
   )
 
@@ -420,6 +461,25 @@ describe("fake-ims", () => {
       { apps: [{ name: "a" }], iTwins: [{ displayName: "x", members: [{ app: "b" }] }] },
       ["iTwins[0].members[0].app", "not b"]
     ],
+    [
+      "a member that is a web app",
+      {
+        apps: [{ name: "b", type: "web", redirectUris: ["https://a.example/"] }],
+        iTwins: [{ displayName: "x", members: [{ app: "b" }] }]
+      },
+      ["iTwins[0].members[0].app", "service apps, not b"]
+    ],
+    [
+      "web apps whose redirect addresses are missing or not valid",
+      {
+        apps: [
+          { name: "a", type: "web", redirectUris: ["https://a.example/"] },
+          { name: "b", type: "web", redirectUris: ["http://a.example/"], postLogoutRedirectUris: ["x"] }
+        ]
+      },
+      ["apps[1].redirectUris[0]: Expected https", "apps[1].postLogoutRedirectUris[0]: Expected an absolute URL"]
+    ],
+    ["a user without an e-mail", { users: [{ email: "ada" }] }, ["users[0].email: Expected an e-mail"]],
     [
       "a role that the iTwin lacks",
       { iTwins: [{ displayName: "x", members: [{ email: "a@example.com", roles: ["Owner"] }] }] },

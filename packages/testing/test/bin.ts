@@ -14,7 +14,8 @@ export interface Facts {
   readonly url: string
   readonly tokenEndpoint: string
   readonly apiBaseUrl: string
-  readonly apps: ReadonlyArray<{ readonly name: string; readonly clientId: string; readonly clientSecret: string }>
+  readonly apps: ReadonlyArray<{ readonly name: string; readonly clientId: string; readonly clientSecret?: string }>
+  readonly users: ReadonlyArray<string>
   readonly vault?: {
     readonly url: string
     readonly tenantId: string

@@ -60,13 +60,7 @@ describe("a fake with a long history", () => {
 
   it.effect("forgets tokens that have expired", () =>
     Effect.gen(function* () {
-      const { origin } = new URL(Environment.production.tokenEndpoint)
-      const where = {
-        issuer: origin,
-        apiBaseUrl: Environment.production.apiBaseUrl,
-        algorithm: "EdDSA",
-        seed: "s"
-      } as const
+      const where = { environment: Environment.production, algorithm: "EdDSA", seed: "s" } as const
       const fake = yield* makeFake({ tokenLife: "1 minute" }, where)
       const controls = makeControls(fake, Environment.production)
       yield* controls.registerApp({ name: "Busy" })

@@ -79,7 +79,7 @@ const appOf = (remote: RemoteApp): FakeIms.App | FakeIms.PublicApp => {
   const { clientId, clientSecret, type, ...app } = remote
   if (type === "service" || type === "web") return confidential(remote, type)
   assert.isUndefined(clientSecret)
-  return { ...app, type, scopes: new Set(app.scopes), credentials: { clientId } }
+  return { ...app, type, scopes: new Set(app.scopes), credentials: new ClientCredentials.PublicClient({ clientId }) }
 }
 
 /** The fixed answer that a handler gives to a caller without parameters: a handler can't be sent. */
@@ -162,8 +162,13 @@ const remoteControls = (facts: Bin["facts"]): FakeIms.FakeIms["Service"] => {
     deleteUser: (email) => nothing(`DELETE /__admin/users/${id(email)}`),
     revokeSignIns: (email) => nothing(`POST /__admin/users/${id(email)}/revoke-sign-ins`),
     signIn: (url, options) =>
-      Effect.flatMap(admin("POST /__admin/authorize", { url: String(url), ...options }), ({ body, status }) =>
-        status === 200 ? Effect.succeed(new URL(body.location)) : Effect.fail(new FakeIms.FakeError(body))
+      Effect.flatMap(
+        admin("POST /__admin/authorize", {
+          url: String(Redacted.isRedacted(url) ? Redacted.value(url) : url),
+          ...options
+        }),
+        ({ body, status }) =>
+          status === 200 ? Effect.succeed(new URL(body.location)) : Effect.fail(new FakeIms.FakeError(body))
       ),
     rotateKeys: nothing("POST /__admin/keys/rotate"),
     profile: did("GET /__admin/profile"),

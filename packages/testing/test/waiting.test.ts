@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Environment } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Fiber } from "effect"
 import { HttpClient, HttpServerResponse } from "effect/http"
@@ -31,7 +32,11 @@ describe("waiting for requests", () => {
 
   it.effect("removes the waiter of the fake IMS when it is interrupted", () =>
     Effect.gen(function* () {
-      const { engine } = yield* makeFake(undefined, { issuer: url, apiBaseUrl: url, algorithm: "EdDSA", seed: "s" })
+      const { engine } = yield* makeFake(undefined, {
+        environment: Environment.production,
+        algorithm: "EdDSA",
+        seed: "s"
+      })
       const fiber = yield* Effect.forkChild(engine.arrival("GET /users/me", 1), { startImmediately: true })
       assert.strictEqual(engine.journal.waiting(), 1)
       yield* Fiber.interrupt(fiber)

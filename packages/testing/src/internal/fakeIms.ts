@@ -1,4 +1,5 @@
 // Builds the fake IMS and the fake platform over one engine: state, routes, and a handler for each way to serve them.
+import type { Environment } from "@effect-itwin/core/Environment"
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
@@ -8,7 +9,7 @@ import { verifyWhenClosed } from "./engine/controls.ts"
 import { fromSeed } from "./engine/entropy.ts"
 import { type Engine, type Handler, makeEngine } from "./engine/handler.ts"
 import type { Algorithm } from "./engine/jwt.ts"
-import type { Path } from "./engine/router.ts"
+import { isOriginOfPage } from "./ims/clients.ts"
 import { authorization } from "./ims/endpoints/authorization.ts"
 import { discovery } from "./ims/endpoints/discovery.ts"
 import { endSessionRoutes } from "./ims/endpoints/endSession.ts"
@@ -40,12 +41,10 @@ export interface Fake {
 }
 
 export interface Where {
-  readonly issuer: string
-  readonly apiBaseUrl: string
+  /** The URLs that it answers for. */
+  readonly environment: Environment
   readonly algorithm: Algorithm
   readonly seed: string
-  /** The path of the token endpoint; `/connect/token` by default. */
-  readonly tokenPath?: Path
 }
 
 const checkedLimit = (limit: number | undefined): number | undefined => {
@@ -64,8 +63,7 @@ export const makeFake = Effect.fnUntraced(function* (
   const ims = makeIms({
     clock,
     entropy,
-    issuer: where.issuer,
-    tokenPath: where.tokenPath ?? "/connect/token",
+    environment: where.environment,
     algorithm: options?.algorithm ?? where.algorithm,
     profile: {
       ...Profile.platform,
@@ -74,8 +72,8 @@ export const makeFake = Effect.fnUntraced(function* (
     }
   })
   const journalLimit = checkedLimit(options?.journalLimit)
-  const engine = makeEngine({ clock, entropy, journalLimit, redact: ims.redact })
-  const platform: Platform = { ims, apiBaseUrl: where.apiBaseUrl, iTwins: new Map() }
+  const engine = makeEngine({ clock, entropy, journalLimit, redact: ims.redact, allowsOrigin: isOriginOfPage(ims) })
+  const platform: Platform = { ims, apiBaseUrl: where.environment.apiBaseUrl, iTwins: new Map() }
   for (const route of [token, introspection, revocation, discovery, keys]) engine.add(route(ims))
   for (const route of [...authorization(ims), ...userInfo(ims), ...endSessionRoutes(ims)]) engine.add(route)
   for (const route of [usersMe(platform), listITwins(platform), ...accessControl(platform)]) engine.add(route)

@@ -6,7 +6,6 @@ import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
-import type * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import type * as Result from "effect/Result"
@@ -14,8 +13,9 @@ import * as Schedule from "effect/Schedule"
 import * as Tracer from "effect/Tracer"
 import * as Environment from "../../Environment.ts"
 import { RetryPolicy, schedule } from "../../RetryPolicy.ts"
+import type { Scopes } from "../../Scopes.ts"
 import * as TokenError from "../../TokenError.ts"
-import type { Exchange, RequestContext, Response } from "../../TokenRequest.ts"
+import { ClientAuthentication, type Response } from "../../TokenRequest.ts"
 import { BeforeAttempt } from "../http/beforeAttempt.ts"
 import { withoutHttpClientSpan } from "../http/clientSpan.ts"
 import * as http from "../http/exchange.ts"
@@ -24,23 +24,25 @@ import { maxBodyBytes } from "../http/readText.ts"
 import { transportReason } from "../http/transport.ts"
 import { defectOf } from "../shown/defect.ts"
 import { makeServerText } from "../shown/serverText.ts"
+import { clientRequest, type Sent, secretsOf } from "./client.ts"
+import type { GrantForm, Received } from "./decode.ts"
 import { redirectRefused, tokenError } from "./reasons.ts"
-import { secretsOf } from "./secrets.ts"
 
-/** One attempt: where it goes, and its id. */
-export interface Attempt extends Exchange {
-  readonly endpoint: string
-  readonly correlationId: string
-}
-
-/** A token request, without its network. */
-export interface Halves<A> {
+/** A token request without its network. */
+export interface Request<A> extends Sent {
   /** The name of the span. */
   readonly name: string
-  readonly encode: (attempt: Attempt) => HttpClientRequest.HttpClientRequest
-  readonly decode: (response: Response, context: RequestContext) => Result.Result<A, TokenError.TokenError>
-  /** Whether the same request may be sent again after a failure that may pass. */
+  readonly scopes: Scopes
+  readonly form: GrantForm
+  readonly decode: (response: Response, received: Received) => Result.Result<A, TokenError.TokenError>
+  /** Whether the request may be sent again after a failure that may pass. */
   readonly mayRepeat: (error: TokenError.TokenError) => boolean
+}
+
+interface Attempt<A> extends Request<A> {
+  readonly endpoint: string
+  readonly correlationId: string
+  readonly authentication: ClientAuthentication
 }
 
 /** 32 hexadecimal digits. */
@@ -54,14 +56,14 @@ const makeCorrelationId: Effect.Effect<string> = Effect.map(Random.Random, (rand
   return id
 })
 
-const problemError = (problem: http.Problem, attempt: Attempt): TokenError.TokenError => {
+const problemError = (problem: http.Problem, attempt: Attempt<unknown>): TokenError.TokenError => {
   switch (problem._tag) {
     case "Transport":
       return tokenError(transportReason(problem.cause, problem.fallback), attempt, problem)
     case "TooLarge":
       return tokenError(new TokenError.ResponseTooLarge({ limit: maxBodyBytes }), attempt, problem)
     case "Followed": {
-      const serverText = makeServerText(secretsOf(attempt))
+      const serverText = makeServerText(secretsOf(attempt).map(([, secret]) => secret))
       return tokenError(redirectRefused(problem.url, true, attempt.endpoint, serverText), attempt, {
         status: problem.status,
         correlationId: serverText.showCorrelationId(problem.headers["x-correlation-id"])
@@ -72,16 +74,15 @@ const problemError = (problem: http.Problem, attempt: Attempt): TokenError.Token
 
 /** Sends the request, reads the response and decodes it, without a time limit. */
 const exchange = Effect.fnUntraced(function* <A>(
-  halves: Halves<A>,
-  attempt: Attempt,
+  attempt: Attempt<A>,
   client: HttpClient.HttpClient
 ): Effect.fn.Return<A, TokenError.TokenError> {
   const sentAt = yield* DateTime.now
-  const response = yield* Effect.mapError(http.exchange(client, halves.encode(attempt)), (problem) =>
-    problemError(problem, attempt)
-  )
+  const headers = { "x-correlation-id": attempt.correlationId }
+  const request = clientRequest(attempt, attempt.endpoint, attempt.authentication, headers)
+  const response = yield* Effect.mapError(http.exchange(client, request), (problem) => problemError(problem, attempt))
   const receivedAt = yield* DateTime.now
-  return yield* Effect.fromResult(halves.decode(response, { ...attempt, sentAt, receivedAt }))
+  return yield* Effect.fromResult(attempt.decode(response, { ...attempt, sentAt, receivedAt }))
 })
 
 /**
@@ -89,11 +90,11 @@ const exchange = Effect.fnUntraced(function* <A>(
  * with the secret.
  */
 export const requestToken = Effect.fnUntraced(function* <A>(
-  options: Exchange,
-  halves: Halves<A>
+  request: Request<A>
 ): Effect.fn.Return<A, TokenError.TokenError, HttpClient.HttpClient> {
   // Neither `Effect.fn` nor `withSpan`: both capture a stack for each call, which makes a request measurably slower.
   const endpoint = (yield* Environment.current).tokenEndpoint
+  const authentication = yield* ClientAuthentication
   const policy = yield* RetryPolicy
   const beforeAttempt = yield* BeforeAttempt
   const clock = yield* Clock.Clock
@@ -102,21 +103,21 @@ export const requestToken = Effect.fnUntraced(function* <A>(
   const attributes = {
     "http.request.method": "POST",
     "url.full": endpoint,
-    "itwin.client_id": options.credentials.clientId,
-    "itwin.scopes": options.scopes
+    "itwin.client_id": request.credentials.clientId,
+    "itwin.scopes": request.scopes
   }
   const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
   const deadline = now() + Duration.toMillis(policy.totalTimeout)
   const timeLeft = () => Duration.millis(deadline - now())
   const limitedAttempt = Effect.flatMap(makeCorrelationId, (correlationId): Effect.Effect<A, TokenError.TokenError> => {
-    const attempt = { ...options, endpoint, correlationId }
+    const attempt = { ...request, endpoint, correlationId, authentication }
     const left = timeLeft()
     const isLast = Duration.isLessThan(left, policy.attemptTimeout)
     const onTimeout = Effect.failSync(() =>
       tokenError(new TokenError.Timeout({ limit: isLast ? policy.totalTimeout : policy.attemptTimeout }), attempt)
     )
     if (!Duration.isGreaterThan(left, Duration.zero)) return onTimeout
-    return Effect.suspend(() => exchange(halves, attempt, client)).pipe(
+    return Effect.suspend(() => exchange(attempt, client)).pipe(
       Effect.timeoutOrElse({ duration: isLast ? left : policy.attemptTimeout, orElse: () => onTimeout }),
       Effect.catchCause((cause) =>
         Effect.fail(
@@ -132,10 +133,10 @@ export const requestToken = Effect.fnUntraced(function* <A>(
     Effect.andThen(beforeAttempt, limitedAttempt),
     Schedule.while(
       pauses,
-      ({ duration, input }) => Duration.isLessThan(duration, timeLeft()) && halves.mayRepeat(input)
+      ({ duration, input }) => Duration.isLessThan(duration, timeLeft()) && request.mayRepeat(input)
     )
   )
-  return yield* Effect.useSpan(halves.name, { attributes }, (span) =>
+  return yield* Effect.useSpan(request.name, { attributes }, (span) =>
     attempts.pipe(
       Effect.updateContext(withOwnTransport),
       // The client's own span would end with an error that contains the request with the secret.

@@ -1,4 +1,4 @@
-// How a client says who it is (RFC 6749 §2.3.1 and §3.2.1).
+// How a client says who it is (RFC 6749 §2.3.1 and §3.2.1), and which secrets it sends.
 import * as Base64 from "effect/encoding/Base64"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
@@ -6,49 +6,57 @@ import type { ClientCredentials, PublicClient } from "../../ClientCredentials.ts
 import type { ClientAuthentication } from "../../TokenRequest.ts"
 import { version } from "../version.ts"
 
-export type Client = ClientCredentials | PublicClient
+/** A form as a client sends it. Its secrets are redacted. */
+export interface Sent {
+  readonly credentials: ClientCredentials | PublicClient
+  readonly form: Readonly<Record<string, string | Redacted.Redacted>>
+}
 
 /** Encodes one value as `application/x-www-form-urlencoded` (RFC 6749 appendix B). */
 const formEncode = (value: string): string => new URLSearchParams({ "": value }).toString().slice(1)
 
-const secretOf = (client: Client): Redacted.Redacted | undefined =>
-  "clientSecret" in client ? client.clientSecret : undefined
-
-const basic = (clientId: string, secret: Redacted.Redacted): readonly [string, string] => [
+const basic = ({ clientId, clientSecret }: ClientCredentials): readonly [string, string] => [
   formEncode(clientId),
-  formEncode(Redacted.value(secret))
+  formEncode(Redacted.value(clientSecret))
 ]
 
 /** Builds a form POST of the client. A public client sends its id only. */
-export const clientRequest = (options: {
-  readonly credentials: Client
-  readonly endpoint: string
-  readonly authentication?: ClientAuthentication | undefined
-  readonly headers?: Record<string, string>
-  readonly form: Record<string, string | Redacted.Redacted>
-}): HttpClientRequest.HttpClientRequest => {
-  const { clientId } = options.credentials
-  const secret = secretOf(options.credentials)
-  const request = HttpClientRequest.post(options.endpoint, {
+export const clientRequest = (
+  { credentials, form }: Sent,
+  endpoint: string,
+  authentication: ClientAuthentication | undefined,
+  headers: Record<string, string>
+): HttpClientRequest.HttpClientRequest => {
+  const request = HttpClientRequest.post(endpoint, {
     acceptJson: true,
-    headers: { "user-agent": `effect-itwin/${version}`, ...options.headers }
+    headers: { "user-agent": `effect-itwin/${version}`, ...headers }
   })
-  if (secret !== undefined && options.authentication === "client_secret_basic") {
-    const [id, password] = basic(clientId, secret)
+  if (!("clientSecret" in credentials)) {
+    return HttpClientRequest.bodyUrlParams(request, { ...form, client_id: credentials.clientId })
+  }
+  if (authentication === "client_secret_basic") {
+    const [clientId, clientSecret] = basic(credentials)
     return request.pipe(
-      HttpClientRequest.basicAuth(id, Redacted.make(password)),
-      HttpClientRequest.bodyUrlParams(options.form)
+      HttpClientRequest.basicAuth(clientId, Redacted.make(clientSecret)),
+      HttpClientRequest.bodyUrlParams(form)
     )
   }
   return HttpClientRequest.bodyUrlParams(request, {
-    ...options.form,
-    client_id: clientId,
-    ...(secret === undefined ? {} : { client_secret: secret })
+    ...form,
+    client_id: credentials.clientId,
+    client_secret: credentials.clientSecret
   })
 }
 
-/** Returns the secret of the client in the forms in which it is sent. */
-export const clientSecrets = (client: Client): ReadonlyArray<string> => {
-  const secret = secretOf(client)
-  return secret === undefined ? [] : [Redacted.value(secret), Base64.encode(basic(client.clientId, secret).join(":"))]
-}
+/** Returns the secrets in the forms in which they are sent, each with its name. */
+export const secretsOf = ({ credentials, form }: Sent): ReadonlyArray<readonly [name: string, secret: string]> => [
+  ...("clientSecret" in credentials
+    ? ([
+        ["client_secret", Redacted.value(credentials.clientSecret)],
+        ["client_secret", Base64.encode(basic(credentials).join(":"))]
+      ] as const)
+    : []),
+  ...Object.entries(form).flatMap(([name, value]) =>
+    Redacted.isRedacted(value) ? [[name, Redacted.value(value)] as const] : []
+  )
+]

@@ -2,10 +2,11 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as TokenError from "../../TokenError.ts"
-import type { RequestContext, Response } from "../../TokenRequest.ts"
+import type { Response } from "../../TokenRequest.ts"
 import { OAuthErrorResponse } from "../../TokenResponse.ts"
 import { parseRetryAfter } from "../http/retryAfter.ts"
 import type { ServerText } from "../shown/serverText.ts"
+import type { Received } from "./decode.ts"
 
 const decodeOAuthError = Schema.decodeUnknownResult(OAuthErrorResponse)
 
@@ -22,16 +23,13 @@ export const redirectRefused = (
   return new TokenError.RedirectRefused({ origin, followed })
 }
 
-const grants = { AuthorizationCode: "authorization_code", RefreshToken: "refresh_token" } as const
-
 const oauthReason = (
   { error, error_description }: OAuthErrorResponse,
-  context: RequestContext,
+  { form, scopes }: Received,
   serverText: ServerText
 ): TokenError.TokenErrorReason => {
+  const grant = form.grant_type
   const description = error_description === undefined ? undefined : serverText.show(error_description)
-  const { grant: given, scopes } = context
-  const grant = given === undefined || given._tag === "ClientCredentials" ? undefined : grants[given._tag]
   switch (error) {
     case "invalid_client":
       return new TokenError.InvalidClient({ description })
@@ -55,7 +53,7 @@ export const failureReason = (
   { status, headers }: Response,
   json: unknown,
   invalid: TokenError.InvalidResponse | undefined,
-  context: RequestContext,
+  context: Received,
   serverText: ServerText
 ): TokenError.TokenErrorReason => {
   const error = Result.getOrUndefined(decodeOAuthError(json))
@@ -74,7 +72,7 @@ export const failureReason = (
 /** Adds what is known of the request and of its response. */
 export const tokenError = (
   reason: TokenError.TokenErrorReason,
-  context: Pick<RequestContext, "credentials" | "endpoint" | "correlationId">,
+  context: Pick<Received, "credentials" | "endpoint" | "correlationId">,
   response?: { readonly status?: number; readonly correlationId?: string | undefined }
 ): TokenError.TokenError =>
   new TokenError.TokenError({

@@ -1,7 +1,7 @@
 // Revokes a token (RFC 7009).
 import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
-import * as Redacted from "effect/Redacted"
+import type * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Environment } from "../../Environment.ts"
@@ -9,7 +9,7 @@ import * as ImsRequest from "../../ImsRequest.ts"
 import { RetryPolicy } from "../../RetryPolicy.ts"
 import { ClientAuthentication } from "../../TokenRequest.ts"
 import { OAuthErrorResponse } from "../../TokenResponse.ts"
-import { type Client, clientRequest, clientSecrets } from "../request/client.ts"
+import { clientRequest, type Sent, secretsOf } from "../request/client.ts"
 import { makeServerText } from "../shown/serverText.ts"
 
 export type TokenKind = "refresh_token" | "access_token"
@@ -18,24 +18,20 @@ const decodeError = Schema.decodeResult(Schema.fromJsonString(OAuthErrorResponse
 
 export const revoke = Effect.fnUntraced(function* (
   { revocationEndpoint }: Environment,
-  credentials: Client,
+  credentials: Sent["credentials"],
   token: Redacted.Redacted,
   kind: TokenKind
 ): Effect.fn.Return<void, ImsRequest.ImsRequestError, HttpClient.HttpClient> {
   const send = yield* ImsRequest.make
   const authentication = yield* ClientAuthentication
   const { attemptTimeout } = yield* RetryPolicy
-  const request = clientRequest({
-    credentials,
-    endpoint: revocationEndpoint,
-    authentication,
-    form: { token, token_type_hint: kind }
-  })
+  const sent: Sent = { credentials, form: { token, token_type_hint: kind } }
+  const request = clientRequest(sent, revocationEndpoint, authentication, {})
   const { body, status } = yield* send(request, attemptTimeout)
   // A token that is not valid any more is a success too (RFC 7009 §2.2).
   if (status === 200) return
   const error = Result.getOrUndefined(decodeError(body))
-  const serverText = makeServerText([...clientSecrets(credentials), Redacted.value(token)])
+  const serverText = makeServerText(secretsOf(sent).map(([, secret]) => secret))
   const code = error === undefined ? "" : ` (${serverText.showCode(error.error)})`
   return yield* new ImsRequest.ImsRequestError({ kind: "status", detail: `returned the status ${status}${code}` })
 })

@@ -11,6 +11,7 @@ import type { Fault } from "../../Fault.ts"
 import type * as Entries from "../../Journal.ts"
 import { applyFault, isAnswer } from "./applyFault.ts"
 import type { ConnectionBroken } from "./broken.ts"
+import { type AllowsOrigin, isPreflight, preflight, withCors } from "./cors.ts"
 import { type Entropy, uuid } from "./entropy.ts"
 import { type Journal, makeJournal, noRoute, type Writing } from "./journal.ts"
 import { Observed } from "./observed.ts"
@@ -53,6 +54,8 @@ export interface Host {
 
 export interface Route extends Pattern {
   readonly host: Host
+  /** Whether pages of the origins that the engine allows may call it. */
+  readonly cors?: boolean
   /** Refuses a request before the script is consulted, so that the request uses no step. */
   readonly gate?: (call: Call) => Response | undefined
   readonly serve: (call: Call) => Response | Effect.Effect<Response>
@@ -99,6 +102,8 @@ export interface EngineOptions {
   readonly journalLimit?: number | undefined
   /** Takes the secrets out of a text for the journal. */
   readonly redact: (text: string) => string
+  /** Says pages of which origins may call the routes that have `cors`; none by default. */
+  readonly allowsOrigin?: AllowsOrigin | undefined
 }
 
 /** In bytes. */
@@ -133,7 +138,7 @@ const isForm = (contentType: string | undefined): boolean =>
   contentType?.split(";")[0]?.trim().toLowerCase() === "application/x-www-form-urlencoded"
 
 export const makeEngine = (options: EngineOptions): Engine => {
-  const { clock, entropy, redact } = options
+  const { allowsOrigin = () => false, clock, entropy, redact } = options
   const router = makeRouter<Route>()
   const scripts = new Map<string, Script>()
   const journal = makeJournal(options.journalLimit ?? 10_000)
@@ -208,6 +213,9 @@ export const makeEngine = (options: EngineOptions): Engine => {
         return { entry, answer: refuse({ _tag: "NotFound" }) }
       case "WrongMethod": {
         const { allow } = match
+        if (match.route.cors === true && isPreflight(request.method, request.headers)) {
+          return { entry, answer: Effect.sync(() => preflight(entry, request.headers, allow, allowsOrigin)) }
+        }
         const answer = refuse({ _tag: "MethodNotAllowed", allow })
         return { entry, answer: Effect.map(answer, HttpServerResponse.setHeader("allow", allow.join(", "))) }
       }
@@ -222,7 +230,10 @@ export const makeEngine = (options: EngineOptions): Engine => {
           else if (body !== "") entry.body = (route.host.showBody ?? redact)(body)?.slice(0, shownBody)
           return run(route, { method, path, query, headers, params, body, bytes, entry, fault: undefined })
         })
-        return { entry, answer }
+        return {
+          entry,
+          answer: route.cors === true ? Effect.map(answer, withCors(entry, headers, allowsOrigin)) : answer
+        }
       }
     }
   }

@@ -127,3 +127,12 @@ export const revokeSecret = (ims: Ims, app: Application, which: string | number)
 /** Returns the id and the current secret. */
 export const credentialsOf = (app: Application): ClientCredentials =>
   new ClientCredentials({ clientId: app.clientId, clientSecret: Redacted.make(app.secrets.at(-1)?.value ?? "") })
+
+/** Returns whether a single-page app has a redirect address at this origin. */
+export const isOriginOfPage =
+  ({ apps }: Pick<Ims, "apps">) =>
+  (origin: string): boolean =>
+    [...apps.values()].some(
+      ({ isEnabled, redirectUris, type }) =>
+        type === "spa" && isEnabled && redirectUris.some((uri) => URL.parse(uri)?.origin === origin)
+    )

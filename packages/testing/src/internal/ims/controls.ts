@@ -1,5 +1,6 @@
 // Builds the controls of the fake IMS: apps, secrets, tokens and keys.
 import { AccessToken } from "@effect-itwin/core/AccessToken"
+import { PublicClient } from "@effect-itwin/core/ClientCredentials"
 import * as Scopes from "@effect-itwin/core/Scopes"
 import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
@@ -61,7 +62,7 @@ const appView = (app: clients.Application): App | PublicApp => {
   const { clientId, type } = app
   return type === "service" || type === "web"
     ? confidentialView(app, type)
-    : { ...commonView(app), type, credentials: { clientId } }
+    : { ...commonView(app), type, credentials: new PublicClient({ clientId }) }
 }
 
 /** Returns the item with this id. An unknown id is a mistake of the test. */

@@ -1,4 +1,6 @@
 // Holds what the fake IMS knows. Endpoints read and change it; the controls show it to the test.
+
+import type { Environment } from "@effect-itwin/core/Environment"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import type { Profile } from "../../Profile.ts"
@@ -21,9 +23,8 @@ export interface IssuedToken {
 export interface Ims {
   readonly clock: Clock.Clock
   readonly entropy: Entropy
-  readonly issuer: string
-  /** Where the token endpoint is served, in addition to `/connect/token`. */
-  readonly tokenPath: Path
+  /** The issuer, and the URLs of the endpoints. */
+  readonly environment: Environment
   profile: Profile
   readonly algorithm: Algorithm
   /** Newest first: the first one signs, all are published. */
@@ -42,9 +43,7 @@ export interface Ims {
 /** Returns the secret as it is, as it is in JSON, and as it is in a URL. */
 const formsOf = (secret: string) => [secret, JSON.stringify(secret).slice(1, -1), encodeURIComponent(secret)]
 
-export const makeIms = (
-  options: Pick<Ims, "clock" | "entropy" | "issuer" | "tokenPath" | "profile" | "algorithm">
-): Ims => {
+export const makeIms = (options: Pick<Ims, "clock" | "entropy" | "environment" | "profile" | "algorithm">): Ims => {
   const apps: Ims["apps"] = new Map()
   return {
     ...options,
@@ -62,6 +61,9 @@ export const makeIms = (
     }
   }
 }
+
+/** Returns the paths of an endpoint: the platform's, and that of the environment. */
+export const pathsOf = (own: Path, url: string): readonly [Path, Path] => [own, `/${new URL(url).pathname.slice(1)}`]
 
 /** Forgets apps, users, and all that was issued to them. */
 export const clear = ({ apps, issued, signIns, users }: Ims): void => {

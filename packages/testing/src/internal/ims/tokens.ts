@@ -26,8 +26,8 @@ export const issueToken = (ims: Ims, app: Application, issue: Issue) => {
   const issued: Claims = {
     client_id: app.clientId,
     scope: ims.profile.scopeClaim === "array" ? scopes : scopes.join(" "),
-    iss: ims.issuer,
-    aud: [`${ims.issuer}/resources`, "bentley-api-management"],
+    iss: ims.environment.issuer,
+    aud: [`${ims.environment.issuer}/resources`, "bentley-api-management"],
     ...(signIn === undefined ? { sub: app.clientId } : claimsOf(signIn.user, new Set(scopes))),
     exp: seconds + life,
     iat: seconds,
@@ -72,7 +72,7 @@ export const checkToken = (ims: Ims, jwt: string): ValidToken | InvalidToken => 
   const invalid = (why: string, code = "InvalidToken") => ({ why, code })
   const claims = verifyJwt(ims.keys, jwt)
   if (claims === undefined) return invalid("The token is malformed, or its signature is not valid.")
-  if (claims.iss !== ims.issuer) return invalid("The token was issued by another issuer.")
+  if (claims.iss !== ims.environment.issuer) return invalid("The token was issued by another issuer.")
   const seconds = now(ims) / 1000
   if (typeof claims.exp !== "number" || claims.exp <= seconds) return invalid("The token has expired.")
   if (typeof claims.nbf !== "number" || claims.nbf > seconds) return invalid("The token is not valid yet.")
@@ -98,7 +98,7 @@ export const revokeToken = (ims: Ims, jti: string): void => {
 export const issueIdToken = (ims: Ims, app: Application, signIn: SignIn, nonce: string | undefined): string => {
   const seconds = Math.floor(now(ims) / 1000)
   return signJwt(ims.keys, {
-    iss: ims.issuer,
+    iss: ims.environment.issuer,
     aud: app.clientId,
     exp: seconds + lifeOf(ims, app),
     iat: seconds,

@@ -2,6 +2,7 @@
 import * as Effect from "effect/Effect"
 import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
+import * as Redacted from "effect/Redacted"
 import type { FakeIms, User as UserView } from "../../FakeIms.ts"
 import { FakeError } from "../engine/fakeError.ts"
 import type { Handler } from "../engine/handler.ts"
@@ -34,9 +35,9 @@ interface Served {
 const failure = (message: string): Effect.Effect<never, FakeError> => Effect.fail(new FakeError({ message }))
 
 /** Sends the form that the pages send, and returns where the answer leads. */
-const sendForm = ({ ims, onIms }: Served, form: Readonly<Record<string, string>>): Effect.Effect<URL, FakeError> =>
+const sendForm = ({ onIms }: Served, form: Readonly<Record<string, string>>): Effect.Effect<URL, FakeError> =>
   Effect.suspend(() => {
-    const request = HttpClientRequest.post(`${ims.issuer}${formPath}`).pipe(HttpClientRequest.bodyUrlParams(form))
+    const request = HttpClientRequest.post(formPath).pipe(HttpClientRequest.bodyUrlParams(form))
     const observed: { entry: Seen | undefined } = { entry: undefined }
     return onIms.pipe(
       Effect.provideService(HttpServerRequest.HttpServerRequest, HttpServerRequest.fromClientRequest(request)),
@@ -60,10 +61,11 @@ export const makeUserControls = (served: Served): Controls => {
     revokeSignIns: (email) => Effect.sync(() => users.revokeSignIns(find(ims, email))),
     signIn: (url, { deny = false, email } = {}) =>
       Effect.suspend(() => {
-        const at = URL.parse(String(url))
-        if (at?.origin !== ims.issuer || at.pathname !== "/connect/authorize") {
-          const shown = at === null ? "This URL" : `${at.origin}${at.pathname}`
-          return failure(`${shown} is not the authorization endpoint of the fake: ${ims.issuer}/connect/authorize.`)
+        const { authorizationEndpoint } = ims.environment
+        const at = URL.parse(String(Redacted.isRedacted(url) ? Redacted.value(url) : url))
+        const endpoint = at === null ? "This URL" : `${at.origin}${at.pathname}`
+        if (at === null || endpoint !== authorizationEndpoint) {
+          return failure(`${endpoint} is not the authorization endpoint of the fake: ${authorizationEndpoint}.`)
         }
         const [first] = ims.users.values()
         const chosen = email ?? first?.email

@@ -67,6 +67,7 @@ export const onApi = (
   serve: (caller: ValidToken, call: Call) => Response | Effect.Effect<Response>
 ): Route => ({
   host,
+  cors: true,
   method,
   paths: [path],
   gate: noteClient(platform),

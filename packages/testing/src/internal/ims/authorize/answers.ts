@@ -23,19 +23,22 @@ export const withParameters = (uri: string, parameters: Readonly<Record<string, 
 }
 
 /** Sends the refusal to the client, with the issuer (RFC 9207). */
-export const refuse = ({ issuer }: Ims, call: Call, refusal: Omit<Redirected, "_tag" | "app">): Response => {
+export const refuse = ({ environment, redact }: Ims, call: Call, refusal: Omit<Redirected, "_tag">): Response => {
   const { error, redirectUri, state, why } = refusal
   call.entry.outcome = error
-  call.entry.explanation = why
+  call.entry.explanation = redact(why)
   // RFC 6749 §4.1.2.1: no quotes and no backslash.
   const description = why.replaceAll(/[^\x20\x21\x23-\x5b\x5d-\x7e]/g, " ")
-  return redirect(call, withParameters(redirectUri, { error, error_description: description, state, iss: issuer }))
+  return redirect(
+    call,
+    withParameters(redirectUri, { error, error_description: description, state, iss: environment.issuer })
+  )
 }
 
 /** Shows the refusal to the person (RFC 6749 §4.1.2.1), or to a program that asks for JSON. */
-export const show = ({ entry, headers }: Call, { error, why }: Omit<Shown, "_tag">): Response => {
+export const show = ({ redact }: Ims, { entry, headers }: Call, { error, why }: Omit<Shown, "_tag">): Response => {
   entry.outcome = error
-  entry.explanation = why
+  entry.explanation = redact(why)
   return headers.accept === "application/json" ? oauthError(entry, 400, error, why) : errorPage(entry, error, why)
 }
 
@@ -46,5 +49,5 @@ export const sendCode = (ims: Ims, call: Call, request: AuthorizationRequest, se
   consents.set(app.clientId, new Set([...(consents.get(app.clientId) ?? []), ...scopes]))
   call.entry.outcome = "ok"
   const code = issueCode(ims, app, session, request)
-  return redirect(call, withParameters(redirectUri, { code, state, iss: ims.issuer }))
+  return redirect(call, withParameters(redirectUri, { code, state, iss: ims.environment.issuer }))
 }

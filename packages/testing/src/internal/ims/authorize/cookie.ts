@@ -9,8 +9,13 @@ const name = "fake-ims-session"
 const idOf = ({ headers }: Call): string | undefined =>
   new RegExp(`(?:^|; *)${name}=([^;]*)`).exec(headers.cookie ?? "")?.[1]
 
-const attributes = ({ issuer }: Ims) =>
-  ({ path: "/connect", httpOnly: true, sameSite: "lax", secure: issuer.startsWith("https:") }) as const
+const attributes = ({ environment }: Ims) =>
+  ({
+    path: "/",
+    httpOnly: true,
+    sameSite: "lax",
+    secure: environment.authorizationEndpoint.startsWith("https:")
+  }) as const
 
 /** Returns the session of the browser that sent the request. */
 export const sessionOf = (ims: Ims, call: Call): Session | undefined => {

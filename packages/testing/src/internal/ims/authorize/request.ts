@@ -33,7 +33,6 @@ export interface Shown {
 /** Refuses a request at the client's own address. */
 export interface Redirected {
   readonly _tag: "Redirected"
-  readonly app: Application
   readonly redirectUri: string
   readonly state: string | undefined
   readonly error: string
@@ -131,7 +130,6 @@ export const readRequest = ({ apps }: Ims, params: URLSearchParams): Authorizati
   const state = params.getAll("state").length > 1 ? undefined : value("state")
   const redirected = ({ error, why }: Refusal): Redirected => ({
     _tag: "Redirected",
-    app,
     redirectUri,
     state,
     error,

@@ -8,7 +8,7 @@ import { readForm } from "../form.ts"
 import { host } from "../oauthError.ts"
 import { consentPage, formPath, signInPage } from "../pages/signInPages.ts"
 import { openSession, type Session } from "../signIns.ts"
-import { type Ims, now } from "../state.ts"
+import { type Ims, now, pathsOf } from "../state.ts"
 import { findUser } from "../users.ts"
 
 const askWho = (ims: Ims, call: Call, request: AuthorizationRequest): Response => {
@@ -35,7 +35,7 @@ const signInAtOnce = (ims: Ims, call: Call, request: AuthorizationRequest): Resp
   const hinted = request.loginHint === undefined ? undefined : findUser(ims, request.loginHint)
   const user = hinted ?? sessionOf(ims, call)?.user ?? first
   if (user === undefined) {
-    return show(call, { error: "server_error", why: "The profile says signIn: auto, and the fake has no user." })
+    return show(ims, call, { error: "server_error", why: "The profile says signIn: auto, and the fake has no user." })
   }
   const { id, session } = openSession(ims, user)
   return withSession(ims, call, sendCode(ims, call, request, session), id)
@@ -67,13 +67,9 @@ const withRequest = (
   answer: (request: AuthorizationRequest) => Response
 ): Response => {
   const request = readRequest(ims, params)
-  if ("_tag" in request) {
-    if (request._tag === "Shown") return show(call, request)
-    call.entry.clientId = request.app.clientId
-    return refuse(ims, call, request)
-  }
-  call.entry.clientId = request.app.clientId
-  return answer(request)
+  call.entry.clientId = ims.apps.get(params.get("client_id") ?? "")?.clientId
+  if (!("_tag" in request)) return answer(request)
+  return request._tag === "Shown" ? show(ims, call, request) : refuse(ims, call, request)
 }
 
 const isForm = ({ headers }: Call): boolean =>
@@ -116,28 +112,28 @@ export const authorization = (ims: Ims): ReadonlyArray<Route> => [
   {
     host,
     method: "GET",
-    paths: ["/connect/authorize"],
+    paths: pathsOf("/connect/authorize", ims.environment.authorizationEndpoint),
     serve: (call) => withRequest(ims, call, call.query, (request) => authorize(ims, call, request))
   },
   {
     host,
     method: "POST",
-    paths: ["/connect/authorize"],
+    paths: pathsOf("/connect/authorize", ims.environment.authorizationEndpoint),
     serve: (call) =>
       isForm(call)
         ? withRequest(ims, call, new URLSearchParams(call.body), (request) => authorize(ims, call, request))
-        : show(call, notAForm)
+        : show(ims, call, notAForm)
   },
   {
     host,
     method: "POST",
     paths: [formPath],
     serve: (call) => {
-      if (!isSameOrigin(call)) {
-        return show(call, { error: "invalid_request", why: "The form was sent by a page of another site." })
+      if (!isSameOrigin(ims, call)) {
+        return show(ims, call, { error: "invalid_request", why: "The form was sent by a page of another site." })
       }
       const form = readForm(call)
-      if ("problem" in form) return show(call, { error: "invalid_request", why: form.problem })
+      if ("problem" in form) return show(ims, call, { error: "invalid_request", why: form.problem })
       const { request: text = "" } = form.values
       return withRequest(ims, call, new URLSearchParams(text), (request) => decide(ims, call, request, form.values))
     }

@@ -7,21 +7,23 @@ import { grantTypes } from "./token.ts"
 
 export const discovery = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "GET",
   paths: ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"],
   serve: ({ entry }) => {
-    const { issuer, profile } = ims
+    const { environment, profile } = ims
+    const { origin } = new URL(environment.tokenEndpoint)
     const methods = ["client_secret_post", ...(profile.clientSecretBasic ? ["client_secret_basic"] : [])]
     entry.outcome = "ok"
     return json(entry, 200, {
-      issuer,
-      authorization_endpoint: `${issuer}/connect/authorize`,
-      token_endpoint: `${issuer}${ims.tokenPath}`,
-      jwks_uri: `${issuer}/.well-known/openid-configuration/jwks`,
-      introspection_endpoint: `${issuer}/connect/introspect`,
-      revocation_endpoint: `${issuer}/connect/revocation`,
-      userinfo_endpoint: `${issuer}/connect/userinfo`,
-      end_session_endpoint: `${issuer}/connect/endsession`,
+      issuer: environment.issuer,
+      authorization_endpoint: environment.authorizationEndpoint,
+      token_endpoint: environment.tokenEndpoint,
+      jwks_uri: `${origin}/.well-known/openid-configuration/jwks`,
+      introspection_endpoint: `${origin}/connect/introspect`,
+      revocation_endpoint: environment.revocationEndpoint,
+      userinfo_endpoint: environment.userinfoEndpoint,
+      end_session_endpoint: environment.endSessionEndpoint,
       grant_types_supported: grantTypes,
       token_endpoint_auth_methods_supported: [...methods, "none"],
       introspection_endpoint_auth_methods_supported: methods,

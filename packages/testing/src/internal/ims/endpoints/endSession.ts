@@ -7,7 +7,7 @@ import { sessionOf, withoutSession } from "../authorize/cookie.ts"
 import { isSameOrigin } from "../authorize/sameOrigin.ts"
 import { host } from "../oauthError.ts"
 import { signedOutPage, signOutPage } from "../pages/signOutPages.ts"
-import type { Ims } from "../state.ts"
+import { type Ims, pathsOf } from "../state.ts"
 
 interface Hint {
   readonly clientId: string
@@ -17,7 +17,7 @@ interface Hint {
 /** Reads an id token of this issuer. One that has expired is still a hint (§2). */
 const readHint = (ims: Ims, idToken: string): Hint | undefined => {
   const claims = verifyJwt(ims.keys, idToken)
-  return claims?.iss === ims.issuer && typeof claims.aud === "string" && typeof claims.sub === "string"
+  return claims?.iss === ims.environment.issuer && typeof claims.aud === "string" && typeof claims.sub === "string"
     ? { clientId: claims.aud, userId: claims.sub }
     : undefined
 }
@@ -25,7 +25,7 @@ const readHint = (ims: Ims, idToken: string): Hint | undefined => {
 const repeated = (params: URLSearchParams): boolean => new Set(params.keys()).size < params.size
 
 const endSession = (ims: Ims, call: Call, params: URLSearchParams): Response => {
-  const refused = (why: string) => show(call, { error: "invalid_request", why })
+  const refused = (why: string) => show(ims, call, { error: "invalid_request", why })
   const value = (name: string) => params.get(name) || undefined
   if (repeated(params)) return refused("A parameter is repeated.")
   const idToken = value("id_token_hint")
@@ -49,7 +49,7 @@ const endSession = (ims: Ims, call: Call, params: URLSearchParams): Response => 
     )
   }
   const session = sessionOf(ims, call)
-  const isConfirmed = call.method === "POST" && value("confirm") === "yes" && isSameOrigin(call)
+  const isConfirmed = call.method === "POST" && value("confirm") === "yes" && isSameOrigin(ims, call)
   if (session !== undefined && session.user.id !== hint?.userId && !isConfirmed) {
     call.entry.outcome = "sign_out"
     return signOutPage(call.entry, params, session.user)
@@ -61,11 +61,16 @@ const endSession = (ims: Ims, call: Call, params: URLSearchParams): Response => 
 }
 
 export const endSessionRoutes = (ims: Ims): ReadonlyArray<Route> => [
-  { host, method: "GET", paths: ["/connect/endsession"], serve: (call) => endSession(ims, call, call.query) },
+  {
+    host,
+    method: "GET",
+    paths: pathsOf("/connect/endsession", ims.environment.endSessionEndpoint),
+    serve: (call) => endSession(ims, call, call.query)
+  },
   {
     host,
     method: "POST",
-    paths: ["/connect/endsession"],
+    paths: pathsOf("/connect/endsession", ims.environment.endSessionEndpoint),
     serve: (call) => endSession(ims, call, new URLSearchParams(call.body))
   }
 ]

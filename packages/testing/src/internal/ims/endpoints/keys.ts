@@ -7,6 +7,7 @@ import type { Ims } from "../state.ts"
 
 export const keys = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "GET",
   paths: ["/.well-known/openid-configuration/jwks"],
   serve: ({ entry }) => {

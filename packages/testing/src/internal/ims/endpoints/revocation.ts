@@ -4,7 +4,7 @@ import type { Route } from "../../engine/handler.ts"
 import { authenticatedForm } from "../clientAuthentication.ts"
 import { host, invalidRequest, noStore } from "../oauthError.ts"
 import { endSignIn, whyEnded } from "../signIns.ts"
-import type { Ims } from "../state.ts"
+import { type Ims, pathsOf } from "../state.ts"
 import { checkToken, revokeToken } from "../tokens.ts"
 
 /** Describes a token that is valid until it is revoked. */
@@ -31,8 +31,9 @@ const findRevocable = (ims: Ims, value: string): Revocable | undefined => {
 /** Answers 200 also for a token that is not valid (RFC 7009 §2.2), but not for a valid one of another app (§2.1). */
 export const revocation = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "POST",
-  paths: ["/connect/revocation"],
+  paths: pathsOf("/connect/revocation", ims.environment.revocationEndpoint),
   ...authenticatedForm(ims, "confidential and public", (app, form, { entry }) => {
     if (form.token === undefined) return invalidRequest(entry, "The request lacks token.")
     const token = findRevocable(ims, form.token)

@@ -7,7 +7,7 @@ import { clientCredentials } from "../grants/clientCredentials.ts"
 import type { Grant } from "../grants/grant.ts"
 import { refreshToken } from "../grants/refreshToken.ts"
 import { host, invalidRequest, oauthError } from "../oauthError.ts"
-import type { Ims } from "../state.ts"
+import { type Ims, pathsOf } from "../state.ts"
 
 /** The grants that the fake serves. */
 const grants: Readonly<Record<GrantType, Grant>> = {
@@ -22,8 +22,9 @@ export const grantTypes: ReadonlyArray<string> = Object.keys(grants)
 
 export const token = (ims: Ims): Route => ({
   host,
+  cors: true,
   method: "POST",
-  paths: ["/connect/token", ims.tokenPath],
+  paths: pathsOf("/connect/token", ims.environment.tokenEndpoint),
   ...authenticatedForm(ims, "confidential and public", (app, form, call) => {
     if (form.grant_type === undefined) return invalidRequest(call.entry, "The request lacks grant_type.")
     if (!isGrantType(form.grant_type)) {

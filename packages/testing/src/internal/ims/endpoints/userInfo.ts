@@ -2,7 +2,7 @@
 import { json } from "../../engine/answer.ts"
 import type { Call, Response, Route } from "../../engine/handler.ts"
 import { host, noStore, oauthError } from "../oauthError.ts"
-import type { Ims } from "../state.ts"
+import { type Ims, pathsOf } from "../state.ts"
 import { bearerOf, checkToken } from "../tokens.ts"
 import { claimsOf } from "../users.ts"
 
@@ -31,4 +31,10 @@ const serve =
   }
 
 export const userInfo = (ims: Ims): ReadonlyArray<Route> =>
-  (["GET", "POST"] as const).map((method) => ({ host, method, paths: ["/connect/userinfo"], serve: serve(ims) }))
+  (["GET", "POST"] as const).map((method) => ({
+    host,
+    cors: true,
+    method,
+    paths: pathsOf("/connect/userinfo", ims.environment.userinfoEndpoint),
+    serve: serve(ims)
+  }))

@@ -10,5 +10,5 @@ export const errorPage = (entry: Writing, error: string, why: string): Response 
     "This request is refused",
     html`<p class="error" role="alert">${why}</p>
 <p class="muted">Error <code>${error}</code>, correlation id <code>${entry.correlationId}</code>. You are not sent back to
-the app, because the request does not prove where the app is.</p>`
+the app, because the request may come from somebody else.</p>`
   )

@@ -88,7 +88,7 @@ export const page = (entry: Writing, status: number, title: string, body: Html):
 <h1>${title}</h1>
 ${body}
 </main>
-<footer class="muted">This is a fake IMS for tests. Enter no real password anywhere here.</footer>
+<footer class="muted">A fake IMS for tests. Enter no real password here.</footer>
 </body>
 </html>
 `
