@@ -171,12 +171,14 @@ export const facts = (
     readonly value: Child
     readonly copied?: string
     readonly note?: string
+    /** Whether the value is a sentence. */
+    readonly isProse?: boolean
   }>
 ): HTMLElement =>
   h(
     "dl",
     { class: "facts" },
-    ...rows.map(({ name, value, copied, note }) =>
+    ...rows.map(({ name, value, copied, note, isProse }) =>
       h(
         "div",
         {},
@@ -184,7 +186,7 @@ export const facts = (
         h(
           "dd",
           {},
-          h("span", { class: "value" }, value),
+          h("span", { class: isProse === true ? "prose" : "value" }, value),
           copied === undefined ? undefined : copyButton(name, () => copied),
           note === undefined ? undefined : h("span", { class: "note" }, note)
         )

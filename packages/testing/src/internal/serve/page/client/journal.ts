@@ -43,7 +43,7 @@ const details = (entry: Entry): HTMLElement => {
   return h(
     "div",
     { class: "entry" },
-    facts(rows.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]))),
+    facts(rows.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value, isProse: name === "Why" }]))),
     ...texts.flatMap(([name, text]) => (text === "" ? [] : [h("h3", {}, name), h("pre", {}, h("code", {}, text))]))
   )
 }
