@@ -12,7 +12,7 @@ import {
   TokenRequest,
   Users
 } from "@effect-itwin/core"
-import { FakeIms, FakeImsServer } from "@effect-itwin/testing"
+import { FakeIms, FakeImsServer, Fault } from "@effect-itwin/testing"
 import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { call } from "./bin.ts"
@@ -201,6 +201,22 @@ describe("the journal as events", () => {
       assert.strictEqual(events?.[0]?.event, "start")
       assert.deepStrictEqual([...new Set(entriesOf(events))], [1, 2])
       assert.notInclude(JSON.stringify(events), "fake-secret")
+    }).pipe(Effect.provide(served))
+  )
+
+  it.live("has a request that waits for its answer, and then the same request with its answer", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const base = yield* url
+      yield* fake.script("GET /users/me", Fault.once(Fault.delay("400 millis")))
+      const [events] = yield* Effect.all([Effect.promise(() => readUntil(base, isAnswered(1))), get("/users/me")], {
+        concurrency: 2
+      })
+      const entries = events?.filter(({ event }) => event === "entry").map(({ data }) => [data.number, data.status])
+      assert.deepStrictEqual(entries, [
+        [1, undefined],
+        [1, 401]
+      ])
     }).pipe(Effect.provide(served))
   )
 

@@ -1,12 +1,12 @@
 // Step 2 for service applications: requests a token with the client credentials grant.
-import { announce, button, byId, codeBlock, h, tabs } from "./dom.ts"
+import { announce, button, byId, codeBlock, facts, h, tabs } from "./dom.ts"
 import { send } from "./http.ts"
 import { parts, remaining } from "./life.ts"
 import { type App, save, session } from "./session.ts"
 import * as snippets from "./snippets.ts"
 import { perform } from "./task.ts"
 import { decode } from "./token.ts"
-import { answer, curl, type Request, type Response } from "./wire.ts"
+import { answer, curl, maskIn, type Request, type Response } from "./wire.ts"
 
 /** Returns the token request of a service app. */
 export const tokenRequest = ({
@@ -27,12 +27,17 @@ export const accessTokenOf = ({ status, body }: Response): string | undefined =>
   return typeof json === "object" && json !== null && "access_token" in json ? String(json.access_token) : undefined
 }
 
-/** Shows the parts of a token and its remaining life. */
+/** Shows a token: a button that copies it, its remaining life, and its parts. */
 export const showToken = (token: string): ReadonlyArray<HTMLElement> => {
+  const value = maskIn(token, [token]).masked
+  const copied = facts([
+    { name: "Access token", value, copied: token, note: "Programs send it as Authorization: Bearer." }
+  ])
   const decoded = decode(token)
-  if (decoded === undefined) return [h("p", { class: "hint" }, "The token is not a JWT.")]
+  if (decoded === undefined) return [copied]
   const life = remaining(decoded)
   return [
+    copied,
     ...(life === undefined ? [] : [life]),
     h("details", { class: "parts", open: true }, h("summary", {}, "Parts of the token"), parts(decoded))
   ]
