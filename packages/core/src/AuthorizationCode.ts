@@ -13,6 +13,36 @@
  * A transaction belongs to one browser, so keep it where only that browser can present it: sealed in a cookie, or in the
  * memory of a native app. Its encoded form contains secrets. The URLs contain secrets too, so they are `Redacted`.
  *
+ * **Example** (Signing a user in)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { AuthorizationCode, Scopes } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect } from "effect"
+ *
+ * const redirectUri = "https://app.example.com/sign-in/callback"
+ *
+ * it.effect("returns tokens and the user when the user comes back", () =>
+ *   Effect.gen(function* () {
+ *     const fake = yield* FakeIms.FakeIms
+ *     yield* fake.addUser({ email: "ada@example.com", givenName: "Ada" })
+ *     const { credentials } = yield* fake.registerApp({ name: "Portal", type: "web", redirectUris: [redirectUri] })
+ *
+ *     const { transaction, url } = yield* AuthorizationCode.start({
+ *       clientId: credentials.clientId,
+ *       redirectUri,
+ *       scopes: Scopes.make("openid profile email offline_access itwin-platform")
+ *     })
+ *     // Here a browser goes to the URL, and comes back to the redirect URI.
+ *     const callback = yield* fake.signIn(url, { email: "ada@example.com" })
+ *     const { claims, refreshToken } = yield* AuthorizationCode.redeem(callback.searchParams, transaction, credentials)
+ *     assert.strictEqual(claims?.givenName, "Ada")
+ *     assert.isDefined(refreshToken)
+ *   }).pipe(Effect.provide(FakeIms.layerTest()))
+ * )
+ * ```
+ *
  * **Example** (Checking a callback)
  *
  * ```ts test

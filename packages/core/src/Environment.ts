@@ -61,19 +61,24 @@ export interface Environment {
   readonly endSessionEndpoint: string
 }
 
-/** What is not given stands next to the token endpoint. */
-const endpointsBy = (tokenEndpoint: string) => ({
-  issuer: new URL(tokenEndpoint).origin,
-  authorizationEndpoint: new URL("authorize", tokenEndpoint).href,
-  userinfoEndpoint: new URL("userinfo", tokenEndpoint).href,
-  revocationEndpoint: new URL("revocation", tokenEndpoint).href,
-  endSessionEndpoint: new URL("endsession", tokenEndpoint).href
-})
+/** Where the endpoints of users stand, relative to the token endpoint. */
+const siblings = {
+  authorizationEndpoint: "authorize",
+  userinfoEndpoint: "userinfo",
+  revocationEndpoint: "revocation",
+  endSessionEndpoint: "endsession"
+}
 
-const known = (name: string, host: string): Environment => {
-  const tokenEndpoint = `https://${host}ims.bentley.com/connect/token`
-  const apiBaseUrl = `https://${host}api.bentley.com`
-  return Object.freeze({ name, tokenEndpoint, apiBaseUrl, ...endpointsBy(tokenEndpoint) })
+/** Derives what is not given from the token endpoint. */
+const complete = (given: Options): Environment => {
+  const { apiBaseUrl, issuer, name = "custom", tokenEndpoint } = given
+  return Object.freeze({
+    name,
+    tokenEndpoint,
+    apiBaseUrl,
+    issuer: issuer ?? new URL(tokenEndpoint).origin,
+    ...Record.map(siblings, (path, endpoint) => given[endpoint] ?? new URL(path, tokenEndpoint).href)
+  })
 }
 
 /**
@@ -82,7 +87,11 @@ const known = (name: string, host: string): Environment => {
  * @category environments
  * @since 0.1.0
  */
-export const production: Environment = known("production", "")
+export const production: Environment = complete({
+  name: "production",
+  tokenEndpoint: "https://ims.bentley.com/connect/token",
+  apiBaseUrl: "https://api.bentley.com"
+})
 
 /**
  * Selects Bentley's QA platform. It does not know the apps and secrets of production.
@@ -90,7 +99,11 @@ export const production: Environment = known("production", "")
  * @category environments
  * @since 0.1.0
  */
-export const qa: Environment = known("qa", "qa-")
+export const qa: Environment = complete({
+  name: "qa",
+  tokenEndpoint: "https://qa-ims.bentley.com/connect/token",
+  apiBaseUrl: "https://qa-api.bentley.com"
+})
 
 /**
  * Holds the environment in use. If none is provided, the layers use {@link configured}; the default of the reference
@@ -151,10 +164,7 @@ const decodeWith = (insecureHttp: boolean) => {
       apiBaseUrl: BaseUrl(insecureHttp),
       // Compared with the claim `iss` as text, so it is not normalized.
       issuer: Schema.optional(checked(insecureHttp)),
-      authorizationEndpoint: optional,
-      userinfoEndpoint: optional,
-      revocationEndpoint: optional,
-      endSessionEndpoint: optional
+      ...Record.map(siblings, () => optional)
     })
   )
 }
@@ -164,11 +174,6 @@ const decodeInsecureEndpoints = decodeWith(true)
 
 /** Environments that passed the checks of this module, so that they are not checked again. */
 const trusted = new WeakSet<Environment>([production, qa])
-
-const trust = (environment: Environment): Environment => {
-  trusted.add(environment)
-  return Object.freeze(environment)
-}
 
 /**
  * Names the URLs of an environment. `issuer` is the origin of the token endpoint unless given, and the other endpoints
@@ -199,18 +204,10 @@ export interface Options {
  * @since 0.1.0
  */
 export const custom = (options: Options): Environment => {
-  const { name = "custom" } = options
-  const given = (options[allowInsecureHttp] === true ? decodeInsecureEndpoints : decodeEndpoints)(options)
-  const derived = endpointsBy(given.tokenEndpoint)
-  return trust({
-    name,
-    ...given,
-    issuer: given.issuer ?? derived.issuer,
-    authorizationEndpoint: given.authorizationEndpoint ?? derived.authorizationEndpoint,
-    userinfoEndpoint: given.userinfoEndpoint ?? derived.userinfoEndpoint,
-    revocationEndpoint: given.revocationEndpoint ?? derived.revocationEndpoint,
-    endSessionEndpoint: given.endSessionEndpoint ?? derived.endSessionEndpoint
-  })
+  const decode = options[allowInsecureHttp] === true ? decodeInsecureEndpoints : decodeEndpoints
+  const environment = complete({ name: options.name, ...decode(options) })
+  trusted.add(environment)
+  return environment
 }
 
 /**

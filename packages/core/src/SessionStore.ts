@@ -196,6 +196,8 @@ export class SessionStore extends Context.Service<
      * within 5 s.
      */
     readonly lock: (id: SessionId) => Effect.Effect<void, SessionStoreError, Scope.Scope>
+    /** The store's name in errors, without a password. */
+    readonly name: string
     /** The time limit of one step. */
     readonly timeout: Duration.Duration
   }
@@ -311,6 +313,7 @@ export const make = (backend: Backend, { keys }: Options = {}): SessionStore["Se
   })
 
   return {
+    name: backend.name,
     timeout,
     get: Effect.fnUntraced(function* (id) {
       const name = yield* nameOf(id)

@@ -226,7 +226,6 @@ export const make: (
 
     const life = yield* makeTokenLife({
       name,
-      keyAttribute: "itwin.scopes",
       endpoint: environment.tokenEndpoint,
       policy,
       margins,

@@ -125,10 +125,7 @@ export class UnauthorizedClient extends Schema.Error<UnauthorizedClient>(
   "@effect-itwin/core/TokenError/UnauthorizedClient"
 )({ _tag: Schema.tag("UnauthorizedClient"), ...oauth, ...grant }) {
   override get message(): string {
-    return (
-      `The app may not use the ${named(this.grant)}${quote(this.description)}. ` +
-      'The type of the app decides: "Service" for an app without users.'
-    )
+    return `The app may not use the ${named(this.grant)}${quote(this.description)}. Register an app of a type that has this grant; a program without users needs the type "Service".`
   }
 }
 

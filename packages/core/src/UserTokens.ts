@@ -25,6 +25,47 @@
  * All replicas must share one `SessionStore`. With a store for each replica, two renewals at once lose the session: IMS
  * sees the refresh token used twice, and ends it.
  *
+ * **Example** (From the sign-in to the sign-out)
+ *
+ * ```ts test
+ * import { assert, it } from "@effect/vitest"
+ * import { AuthorizationCode, ITwinHttpClient, Scopes, SessionStore, TokenCache, Users, UserTokens } from "@effect-itwin/core"
+ * import { FakeIms } from "@effect-itwin/testing"
+ * import { Effect, Layer, Redacted } from "effect"
+ *
+ * const redirectUri = "https://app.example.com/callback"
+ * const App = UserTokens.layer.pipe(
+ *   Layer.provide(SessionStore.layerMemory),
+ *   Layer.provideMerge(FakeIms.layerTest({ app: { name: "Web", type: "web", redirectUris: [redirectUri] } }))
+ * )
+ *
+ * it.effect("calls an API as the user", () =>
+ *   Effect.gen(function* () {
+ *     const fake = yield* FakeIms.FakeIms
+ *     yield* fake.addUser({ email: "ada@example.com" })
+ *     const users = yield* UserTokens.UserTokens
+ *     const credentials = yield* users.credentials
+ *     const { transaction, url } = yield* AuthorizationCode.start({
+ *       clientId: credentials.clientId,
+ *       redirectUri,
+ *       scopes: Scopes.make("itwin-platform offline_access openid")
+ *     })
+ *     const callback = yield* fake.signIn(Redacted.value(url))
+ *     const id = yield* users.open(yield* AuthorizationCode.redeem(callback.searchParams, transaction, credentials))
+ *
+ *     const client = yield* ITwinHttpClient.make().pipe(
+ *       Effect.provideService(TokenCache.TokenCache, users.cacheOf(id))
+ *     )
+ *     const me = yield* Users.me.pipe(Effect.provideService(ITwinHttpClient.ITwinHttpClient, client))
+ *     assert.strictEqual(me.email, "ada@example.com")
+ *
+ *     yield* users.close(id)
+ *     const error = yield* Effect.flip(users.get(id))
+ *     assert.strictEqual(error.reason._tag, "SignedOut")
+ *   }).pipe(Effect.provide(App))
+ * )
+ * ```
+ *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
@@ -52,16 +93,17 @@ import * as phase from "./internal/life/phase.ts"
 import { makeRunRequest } from "./internal/life/runRequest.ts"
 import { type Attempt, makeTokenLife, type TokenLife } from "./internal/life/tokenLife.ts"
 import { isSame } from "./internal/life/tokens.ts"
+import { makeCacheOf } from "./internal/session/cacheOf.ts"
 import { type Client, type Known, makeRenewal } from "./internal/session/renewal.ts"
 import { randomText } from "./internal/store/aead.ts"
 import { revoke as revokeToken } from "./internal/users/revoke.ts"
 import { RetryPolicy } from "./RetryPolicy.ts"
-import * as Scopes from "./Scopes.ts"
+import type * as Scopes from "./Scopes.ts"
 import { SecretProvider } from "./SecretProvider.ts"
 import type { SecretProviderError } from "./SecretProviderError.ts"
 import { makeId, Session, type SessionId, SessionStore } from "./SessionStore.ts"
 import type * as TokenCache from "./TokenCache.ts"
-import * as TokenError from "./TokenError.ts"
+import type * as TokenError from "./TokenError.ts"
 
 /**
  * Describes a session without its tokens.
@@ -247,11 +289,9 @@ const makeWith = Effect.fnUntraced(function* (
     }
   })
 
-  const fail = (reason: TokenError.TokenErrorReason) => Effect.fail(new TokenError.TokenError({ reason, endpoint }))
-
   /** Remembers the session. Forgets the one that was used longest ago, unless it is being renewed. */
   const remember = (id: SessionId, key: string): Known => {
-    const known = sessions.get(key) ?? { id, rejected: undefined, unsaved: undefined }
+    const known = sessions.get(key) ?? { id, key, rejected: undefined, lost: undefined, unsaved: undefined }
     sessions.delete(key)
     sessions.set(key, known)
     if (sessions.size > maxKeys) {
@@ -277,60 +317,14 @@ const makeWith = Effect.fnUntraced(function* (
     Effect.provideService(Clock.Clock, clock)
   )
 
-  const lookFor = (id: SessionId, scopes: Scopes.Scopes | undefined) =>
-    Effect.flatMap(look(id), (session) => {
-      const has = new Set(Scopes.tokens(session.scopes))
-      return scopes === undefined || Scopes.tokens(scopes).every((scope) => has.has(scope))
-        ? Effect.succeed(session)
-        : fail(new TokenError.InvalidScope({ scopes }))
-    })
-
-  const get = (id: SessionId, scopes?: Scopes.Scopes) =>
-    Effect.flatMap(lookFor(id, scopes), ({ accessToken, key, refreshToken }) =>
-      refreshToken === undefined ? Effect.succeed(accessToken) : life.get(key)
-    )
-
-  const cacheOf = (id: SessionId): TokenCache.TokenCache["Service"] => ({
+  const cacheOf = makeCacheOf({
     environment,
-    get: (scopes) => get(id, scopes),
-    refresh: (scopes) =>
-      Effect.flatMap(lookFor(id, scopes), ({ key, refreshToken }) =>
-        refreshToken === undefined ? fail(new TokenError.SignedOut({ why: "expired" })) : life.refresh(key)
-      ),
-    replace: (token) =>
-      look(id).pipe(
-        Effect.flatMap(({ key, refreshToken }) =>
-          refreshToken === undefined ? Effect.succeedNone : life.replace(key, token)
-        ),
-        Effect.catch(() => Effect.succeedNone)
-      ),
-    invalidate: (token) =>
-      look(id).pipe(
-        Effect.flatMap(({ key }) =>
-          Effect.sync(() => {
-            const known = sessions.get(key)
-            if (known !== undefined) known.rejected = token
-            life.invalidate(key, token)
-          })
-        ),
-        Effect.ignore
-      ),
-    peekUnsafe: () => undefined,
-    isReady: look(id).pipe(
-      Effect.flatMap(({ key, refreshToken }) =>
-        refreshToken === undefined ? Effect.succeed(true) : life.isReady(key)
-      ),
-      Effect.catch(() => Effect.succeed(false))
-    ),
-    status: look(id).pipe(
-      Effect.map(({ accessToken, key, refreshToken, scopes }) => {
-        const status = life.status(key)
-        return refreshToken === undefined
-          ? [{ ...status, scopes, state: "fresh" as const, expiresAt: accessToken.expiresAt }]
-          : [{ ...status, scopes }]
-      }),
-      Effect.catch(() => Effect.succeed([]))
-    )
+    life,
+    look,
+    reject: (key, token) => {
+      const known = sessions.get(key)
+      if (known !== undefined) known.rejected = token
+    }
   })
 
   const stored = Effect.mapError(renewal.unavailable)
@@ -354,7 +348,8 @@ const makeWith = Effect.fnUntraced(function* (
           signedInAt,
           expiresAt: refreshToken === undefined ? DateTime.min(latest, accessToken.expiresAt) : latest
         })
-        yield* stored(store.set(id, session, { create: true }))
+        const isLost = refreshToken === undefined ? Effect.void : revoke(refreshToken)
+        yield* Effect.tapError(stored(store.set(id, session, { create: true })), () => isLost)
         return id
       },
       Effect.provideService(Clock.Clock, clock)
@@ -368,17 +363,21 @@ const makeWith = Effect.fnUntraced(function* (
         signedInAt,
         expiresAt
       })),
-    get: (id) => get(id),
+    get: (id) => cacheOf(id).get(),
     cacheOf,
     close: Effect.fnUntraced(
       function* (id: SessionId) {
         const session = Option.getOrUndefined(yield* stored(store.get(id)))
         if (session === undefined) return { idToken: undefined }
-        yield* stored(store.remove(id))
         const { idToken, key, refreshToken } = session
-        const unsaved = sessions.get(key)?.unsaved
-        forget(key)
-        for (const token of [refreshToken, unsaved?.session.refreshToken]) if (token !== undefined) yield* revoke(token)
+        const ending = Effect.gen(function* () {
+          yield* stored(store.remove(id))
+          const unsaved = sessions.get(key)?.unsaved
+          forget(key)
+          for (const token of [refreshToken, unsaved?.session.refreshToken])
+            if (token !== undefined) yield* revoke(token)
+        })
+        yield* renewal.finish(ending)
         return { idToken }
       },
       Effect.provideService(Clock.Clock, clock)

@@ -46,6 +46,56 @@ describe("Environment", () => {
     assert.throws(() => custom(url), /tokenEndpoint/)
   })
 
+  it("names the issuer and the endpoints of users", () => {
+    assert.deepInclude(Environment.production, {
+      issuer: "https://ims.bentley.com",
+      authorizationEndpoint: "https://ims.bentley.com/connect/authorize",
+      userinfoEndpoint: "https://ims.bentley.com/connect/userinfo",
+      revocationEndpoint: "https://ims.bentley.com/connect/revocation",
+      endSessionEndpoint: "https://ims.bentley.com/connect/endsession"
+    })
+    assert.strictEqual(Environment.qa.authorizationEndpoint, "https://qa-ims.bentley.com/connect/authorize")
+    assert.strictEqual(Environment.qa.issuer, "https://qa-ims.bentley.com")
+  })
+
+  const endpoints = ["authorizationEndpoint", "userinfoEndpoint", "revocationEndpoint", "endSessionEndpoint"] as const
+
+  it("derives what is not given from the token endpoint", () => {
+    const derived = custom("https://ims.example.com/tenant/token")
+    assert.strictEqual(derived.issuer, "https://ims.example.com")
+    assert.strictEqual(derived.authorizationEndpoint, "https://ims.example.com/tenant/authorize")
+    assert.strictEqual(derived.userinfoEndpoint, "https://ims.example.com/tenant/userinfo")
+    assert.strictEqual(derived.revocationEndpoint, "https://ims.example.com/tenant/revocation")
+    assert.strictEqual(derived.endSessionEndpoint, "https://ims.example.com/tenant/endsession")
+    for (const field of [...endpoints, "issuer"] as const) {
+      const url = "https://other.example.com/x"
+      assert.deepStrictEqual(Environment.custom({ ...derived, [field]: url }), { ...derived, [field]: url })
+      assert.strictEqual(Environment.custom({ ...derived, [field]: undefined })[field], derived[field])
+    }
+  })
+
+  it("keeps the issuer as it is given, because it is compared as text", () => {
+    const given = { tokenEndpoint: "https://ims.example.com/t", apiBaseUrl: "https://api.example.com" }
+    for (const issuer of ["https://ims.example.com", "https://ims.example.com/", "https://IMS.example.com/tenant"]) {
+      assert.strictEqual(Environment.custom({ ...given, issuer }).issuer, issuer)
+    }
+  })
+
+  it.each([...endpoints, "issuer"] as const)("applies the rules of the token endpoint to %s", (field) => {
+    const given = { tokenEndpoint: "https://ims.example.com/t", apiBaseUrl: "https://api.example.com" }
+    for (const url of [
+      "http://ims.example.com/x",
+      "x",
+      "https://a@b.example/",
+      "https://b.example/?x",
+      "https://b.example/#x"
+    ]) {
+      assert.throws(() => Environment.custom({ ...given, [field]: url }), new RegExp(field))
+    }
+    const insecure = { ...given, [field]: "http://ims.example.com/x", [Environment.allowInsecureHttp]: true }
+    assert.strictEqual(Environment.custom(insecure)[field], "http://ims.example.com/x")
+  })
+
   it("drops the trailing slash of the API's URL", () => {
     const { apiBaseUrl } = Environment.custom({
       tokenEndpoint: "https://ims.example.com/t",

@@ -268,4 +268,13 @@ describe("the keys of a pause", () => {
     assert.deepStrictEqual(told.reason, pause.error.reason)
     assert.deepStrictEqual(told.nextAttemptIn, Duration.millis(18_000))
   })
+
+  it("forgets the oldest pauses when there are more keys than it may remember, and those of forgotten keys", () => {
+    const backoff = makeBackoff<string>({ replays: true, capacity: 3 })
+    for (const key of ["a", "b", "c", "d", "e"]) fail(backoff, lasting, 0, { key })
+    assert.deepStrictEqual(backoff.keys(), ["c", "d", "e"])
+    backoff.forget("d")
+    assert.deepStrictEqual(backoff.keys(), ["c", "e"])
+    assert.isUndefined(backoff.holding("d", 0))
+  })
 })

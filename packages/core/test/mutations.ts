@@ -1,6 +1,8 @@
 // Mutations of the token's life: each breaks one rule, and a test must fail. `node scripts/mutations.ts` runs them.
 // `search` must occur exactly once in the source.
+import { signInRows } from "./signInMutations.ts"
 import { storeRows } from "./storeMutations.ts"
+import { userRows } from "./userMutations.ts"
 
 export interface Mutation {
   /** Groups the mutations of one mechanism, for the filter of scripts/mutations.ts. */
@@ -69,8 +71,22 @@ const rows: ReadonlyArray<Row> = [
     "const isKnown = wall < entry.freshUntil",
     "TokenCache.clocks"
   ],
-  [1, "remembers failed keys for ever", backoff, "if (now < until + forgetAfter) return", "return", "backoff"],
-  [1, "forgets a pause that holds", backoff, "if (now < until + forgetAfter) return", "", "backoff"],
+  [
+    1,
+    "remembers failed keys for ever",
+    backoff,
+    "if (now < until + forgetAfter && pauses.size <= capacity) return",
+    "return",
+    "backoff"
+  ],
+  [
+    1,
+    "forgets a pause that holds",
+    backoff,
+    "if (now < until + forgetAfter && pauses.size <= capacity) return",
+    "",
+    "backoff"
+  ],
   [2, "shares no request", flight, "flights.set(key, flight)", "", "TokenCache.singleFlight"],
   [
     2,
@@ -569,7 +585,7 @@ const rows: ReadonlyArray<Row> = [
   [11, "warms up once", life, ", warmUp(key))", ", Effect.void)", "TokenCache.readiness"]
 ]
 
-export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows].map(
+export const mutations: ReadonlyArray<Mutation> = [...rows, ...storeRows, ...userRows, ...signInRows].map(
   ([rule, breaks, file, search, replace, ...tests]) => ({
     rule,
     breaks,

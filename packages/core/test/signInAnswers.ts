@@ -68,6 +68,7 @@ export const callbacks: ReadonlyArray<Callback> = [
   callback("state has nothing more", [granted, ["state", `${state}x`]], "UnknownState"),
   callback("state fits in the last character", [granted, ["state", `${state.slice(0, -1)}!`]], "UnknownState"),
   callback("the state of another sign-in does not fit (mixed up)", [granted, ["state", nonce]], "UnknownState"),
+  callback("only the parameter state counts", [["code", state]], "UnknownState"),
   callback("an error is not believed without the state", [["error", "access_denied"]], "UnknownState"),
   callback(
     "nothing is looked at before the state fits",

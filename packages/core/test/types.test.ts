@@ -3,6 +3,7 @@
 import {
   AccessControl,
   type AccessToken,
+  AuthorizationCode,
   type ClientCredentials,
   Environment,
   ITwin,
@@ -14,12 +15,27 @@ import {
   SecretProvider,
   type SecretProviderError,
   ServiceAuthorizationClient,
+  type SignInError,
   TokenCache,
   TokenError,
   TokenRequest,
   Users
 } from "@effect-itwin/core"
-import type { Config, Context, Duration, Effect, Layer, Option, Result, Schedule, Schema, Scope, Stream } from "effect"
+import type {
+  Config,
+  Context,
+  DateTime,
+  Duration,
+  Effect,
+  Layer,
+  Option,
+  Redacted,
+  Result,
+  Schedule,
+  Schema,
+  Scope,
+  Stream
+} from "effect"
 import type { HttpClient, HttpClientError, HttpClientRequest } from "effect/http"
 import { describe, expectTypeOf, it } from "vitest"
 
@@ -72,6 +88,47 @@ describe("types of core", () => {
       Result.Result<AccessToken.AccessToken, TokenError.TokenError>
     >()
     expectTypeOf<TokenRequest.ClientAuthentication>().toEqualTypeOf<"client_secret_post" | "client_secret_basic">()
+  })
+
+  it("TokenRequest.exchange takes any client and grant, and needs an HttpClient only", () => {
+    expectTypeOf(TokenRequest.exchange).toEqualTypeOf<
+      (
+        options: TokenRequest.Exchange
+      ) => Effect.Effect<TokenRequest.Granted, TokenError.TokenError, HttpClient.HttpClient>
+    >()
+    expectTypeOf<TokenRequest.Exchange["credentials"]>().toEqualTypeOf<
+      ClientCredentials.ClientCredentials | ClientCredentials.PublicClient
+    >()
+    expectTypeOf<TokenRequest.Grant["_tag"]>().toEqualTypeOf<
+      "ClientCredentials" | "AuthorizationCode" | "RefreshToken"
+    >()
+    // A service has a secret.
+    expectTypeOf<ClientCredentials.PublicClient>().not.toExtend<TokenRequest.Options["credentials"]>()
+    expectTypeOf<{ _tag: "RefreshToken"; refreshToken: string }>().not.toExtend<TokenRequest.Grant>()
+  })
+
+  it("AuthorizationCode keeps secrets redacted and names both errors", () => {
+    expectTypeOf(AuthorizationCode.start).returns.toEqualTypeOf<
+      Effect.Effect<{ readonly url: Redacted.Redacted; readonly transaction: AuthorizationCode.Transaction }>
+    >()
+    expectTypeOf(AuthorizationCode.decode).toEqualTypeOf<
+      (
+        query: Iterable<readonly [name: string, value: string]>,
+        transaction: AuthorizationCode.Transaction,
+        issuer: string,
+        now: DateTime.Utc
+      ) => Result.Result<Redacted.Redacted, SignInError.SignInError>
+    >()
+    expectTypeOf(AuthorizationCode.redeem).returns.toEqualTypeOf<
+      Effect.Effect<AuthorizationCode.SignedIn, SignInError.SignInError | TokenError.TokenError, HttpClient.HttpClient>
+    >()
+    expectTypeOf<AuthorizationCode.Transaction["state"]>().toEqualTypeOf<Redacted.Redacted>()
+    expectTypeOf<URLSearchParams>().toExtend<Parameters<typeof AuthorizationCode.redeem>[0]>()
+    expectTypeOf(AuthorizationCode.endSessionUrl).returns.toEqualTypeOf<Redacted.Redacted>()
+    expectTypeOf<{ state: string }>().not.toExtend<AuthorizationCode.Transaction>()
+    expectTypeOf<SignInError.SignInErrorReason["_tag"]>().toEqualTypeOf<
+      "Denied" | "Refused" | "UnknownState" | "InvalidAnswer" | "NoAnswer"
+    >()
   })
 
   it("ITwinHttpClient is an HttpClient that can also fail with a TokenError", () => {

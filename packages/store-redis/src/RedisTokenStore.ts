@@ -35,17 +35,14 @@
  */
 import * as TokenStore from "@effect-itwin/core/TokenStore"
 import * as Config from "effect/Config"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Redis from "effect/persistence/Redis"
-import * as Redacted from "effect/Redacted"
-import * as Result from "effect/Result"
-import * as Schema from "effect/Schema"
-import * as SchemaIssue from "effect/SchemaIssue"
-import { type Address, addressOf, nameOf } from "./internal/address.ts"
-import { connectMillis, makeConnection } from "./internal/connection.ts"
+import type * as Redacted from "effect/Redacted"
+import type { Address } from "./internal/address.ts"
+import { connected, type Module, prefixConfig, settingsOf, urlConfig, urlOf } from "./internal/settings.ts"
 import { makeStore } from "./internal/store.ts"
 
 /**
@@ -80,40 +77,11 @@ export interface UrlOptions extends Options {
   readonly idle?: Duration.Input | undefined
 }
 
-const defaultPrefix = "effect-itwin:"
+const shared: Module = { name: "RedisTokenStore", prefix: "effect-itwin:" }
 
-const durationOf = (option: string, input: Duration.Input): Duration.Duration => {
-  const duration = Option.getOrUndefined(Duration.fromInput(input))
-  if (duration === undefined || !Duration.isFinite(duration) || !Duration.isGreaterThan(duration, Duration.zero)) {
-    throw new RangeError(`RedisTokenStore: ${option} must be a finite duration greater than 0, not ${String(input)}`)
-  }
-  return duration
-}
-
-const longestPrefix = 200
-const prefixRule = `at most ${longestPrefix} characters`
-
-const prefixOf = (prefix: string): string => {
-  if (prefix.length <= longestPrefix) return prefix
-  throw new RangeError(`RedisTokenStore: prefix must have ${prefixRule}`)
-}
-
-const settingsOf = (name: string, { prefix = defaultPrefix, timeout = Duration.seconds(1) }: Options) => ({
-  name,
-  prefix: prefixOf(prefix),
-  timeout: durationOf("timeout", timeout)
-})
-
-const overConnection = (address: Address, options: Options, idle: Duration.Input = Duration.seconds(10)) =>
+const overConnection = (address: Address, options: Options, idle?: Duration.Input) =>
   TokenStore.layer(
-    Effect.suspend(() => {
-      const settings = settingsOf(nameOf(address), options)
-      const limit = Duration.sum(settings.timeout, Duration.millis(connectMillis))
-      return Effect.map(
-        makeConnection({ address, idle: durationOf("idle", idle), timeout: settings.timeout }),
-        (redis) => makeStore({ ...settings, timeout: limit }, redis)
-      )
-    }),
+    connected(shared, address, { ...options, idle }, (settings, redis) => makeStore(settings, redis)),
     options
   )
 
@@ -129,14 +97,7 @@ const overConnection = (address: Address, options: Options, idle: Duration.Input
  * @since 0.1.0
  */
 export const layerUrl = (options: UrlOptions): Layer.Layer<never> =>
-  Layer.unwrap(
-    Effect.sync(() => {
-      const { idle, url } = options
-      const address = addressOf(Redacted.isRedacted(url) ? Redacted.value(url) : url)
-      if (Result.isFailure(address)) throw new RangeError(`RedisTokenStore: url must be ${address.failure}`)
-      return overConnection(address.success, options, idle)
-    })
-  )
+  Layer.unwrap(Effect.sync(() => overConnection(urlOf(shared, options.url), options, options.idle)))
 
 /**
  * Shares tokens through the program's own Redis client, for example the `NodeRedis` of `@effect/platform-node`, or a
@@ -152,33 +113,9 @@ export const layerUrl = (options: UrlOptions): Layer.Layer<never> =>
  */
 export const layer = (options: Options = {}): Layer.Layer<never, never, Redis.Redis> =>
   TokenStore.layer(
-    Effect.map(Redis.Redis, (redis) => makeStore(settingsOf("Redis", options), redis)),
+    Effect.map(Redis.Redis, (redis) => makeStore(settingsOf(shared, "Redis", options), redis)),
     options
   )
-
-/** Fails without quoting the value of the variable, which may contain a password. */
-const invalid = (variable: string, expected: string) =>
-  new Config.ConfigError(
-    new Schema.SchemaError(
-      new SchemaIssue.Pointer([variable], new SchemaIssue.InvalidValue({ message: `Expected ${expected}` }))
-    )
-  )
-
-const Url = Config.Redacted("ITWIN_TOKEN_STORE_URL").pipe(
-  Config.mapEffect((url) =>
-    Effect.mapError(Effect.fromResult(addressOf(Redacted.value(url))), (expected) =>
-      invalid("ITWIN_TOKEN_STORE_URL", expected)
-    )
-  )
-)
-
-const Prefix = Config.String("ITWIN_TOKEN_STORE_PREFIX").pipe(
-  Config.mapEffect((prefix) =>
-    prefix.length <= longestPrefix
-      ? Effect.succeed(prefix)
-      : Effect.fail(invalid("ITWIN_TOKEN_STORE_PREFIX", prefixRule))
-  )
-)
 
 /**
  * Shares tokens through the Redis server that variables name.
@@ -198,8 +135,8 @@ export const layerConfig = (): Layer.Layer<never, Config.ConfigError> =>
   Layer.unwrap(
     Effect.map(
       Config.all({
-        address: Url,
-        prefix: Config.option(Prefix),
+        address: urlConfig("ITWIN_TOKEN_STORE_URL"),
+        prefix: prefixConfig("ITWIN_TOKEN_STORE_PREFIX"),
         additionalKey: Config.option(Config.Redacted("ITWIN_TOKEN_STORE_KEY"))
       }),
       ({ additionalKey, address, prefix }) =>

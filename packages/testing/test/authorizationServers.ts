@@ -41,12 +41,12 @@ export const fake: Layer.Layer<AuthorizationServer, unknown> = Layer.effectConte
 ).pipe(Layer.provide(FakeImsServer.layer()))
 
 /** Every character that a secret may have (RFC 6749 appendix A.2) and that an encoding could harm. */
-const awkwardSecret = "fake-secret-a+b/c=&d%e%20f g:h'()*!~\"<\\>#?;,"
+export const awkwardSecret = "fake-secret-a+b/c=&d%e%20f g:h'()*!~\"<\\>#?;,"
 
-const signingKey = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" })
+export const signingKey = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey.export({ format: "jwk" })
 
 /** Hides what oidc-provider prints about changes before production. Everything else is still printed. */
-const withoutAdvice = Effect.acquireRelease(
+export const withoutAdvice = Effect.acquireRelease(
   Effect.sync(() => {
     const { info, warn } = console
     const filter =
@@ -54,13 +54,13 @@ const withoutAdvice = Effect.acquireRelease(
       (...data) =>
         advice.test(String(data[0])) ? undefined : print(...data)
     console.info = filter(info, /oidc-provider NOTICE: default .* function called/)
-    console.warn = filter(warn, /oidc-provider WARNING: a quick start development-only in-memory adapter/)
+    console.warn = filter(warn, /oidc-provider WARNING: (a quick start development-only|default findAccount function)/)
     return { info, warn }
   }),
   (original) => Effect.sync(() => void Object.assign(console, original))
 )
 
-const listen = Effect.acquireRelease(
+export const listen = Effect.acquireRelease(
   Effect.callback<{ readonly server: ReturnType<typeof createServer>; readonly url: string }>((resume) => {
     const server = createServer()
     server.listen(0, "127.0.0.1", () => {

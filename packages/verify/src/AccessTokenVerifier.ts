@@ -107,7 +107,7 @@ export interface Options {
   readonly algorithms?: ReadonlyArray<Algorithm> | undefined
   /** By how much the clocks of IMS and of this machine may differ: 30 s by default, 5 min at most. */
   readonly clockTolerance?: Duration.Input | undefined
-  /** The issuer of the tokens; the origin of the environment's token endpoint by default. */
+  /** The issuer of the tokens; that of the environment by default. */
   readonly issuer?: string | undefined
   /** The URL of the key set; by default the one of IMS, at the origin of the environment's token endpoint. */
   readonly keySetUrl?: string | undefined

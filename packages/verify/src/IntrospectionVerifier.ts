@@ -78,7 +78,7 @@ export interface Options {
   readonly scopes?: ReadonlyArray<string> | undefined
   /** By how much the clocks of IMS and of this machine may differ: 30 s by default, 5 min at most. */
   readonly clockTolerance?: Duration.Input | undefined
-  /** The issuer, if the response names one; the origin of the environment's token endpoint by default. */
+  /** The issuer, if the response names one; that of the environment by default. */
   readonly issuer?: string | undefined
   /** The URL of the endpoint; by default the one of IMS, at the origin of the environment's token endpoint. */
   readonly endpoint?: string | undefined

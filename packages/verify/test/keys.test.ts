@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import { Environment } from "@effect-itwin/core"
 import { AccessTokenVerifier, type VerificationError } from "@effect-itwin/verify"
 import { Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpClientError, HttpClientRequest } from "effect/http"
@@ -280,6 +281,18 @@ describe("the keys of IMS", () => {
       yield* Scope.close(scope, Exit.void)
       assert.strictEqual((yield* Fiber.join(fiber)).reason._tag, "KeysUnavailable")
     })
+  })
+
+  it.effect("belong to the issuer of the environment", () => {
+    const environment = Environment.custom({ ...Environment.production, issuer: "https://issuer.example/tenant" })
+    const layer = AccessTokenVerifier.layer({ clientIds: [clientId] }).pipe(
+      Layer.provide(Environment.layer(environment)),
+      Layer.provide(ims(json(keySet(first))).layer)
+    )
+    return Effect.gen(function* () {
+      assert.strictEqual(yield* outcome(token(first, { iss: "https://issuer.example/tenant" })), "accepted")
+      assert.strictEqual(yield* outcome(token(first)), "WrongIssuer")
+    }).pipe(Effect.provide(layer))
   })
 
   it.effect("come from the URL in the options, and the issuer too", () => {

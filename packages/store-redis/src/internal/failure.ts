@@ -1,10 +1,9 @@
 // What an error of Redis or of its client means for the store. Nothing of its text is shown: an error reply can repeat
 // the arguments of a command, and a client's error the URL with its password.
-import { TokenStoreError } from "@effect-itwin/core/TokenStore"
 import * as Predicate from "effect/Predicate"
 import type { RedisError } from "effect/persistence/Redis"
 
-type Meaning = readonly [kind: TokenStoreError["kind"], detail: string]
+type Meaning = readonly [kind: "timeout" | "unavailable" | "refused", detail: string]
 
 /**
  * The codes at the start of an error reply. Redis 6 puts them behind a prefix if the error was raised in a script, so
@@ -21,7 +20,10 @@ const replies: Readonly<Record<string, Meaning>> = {
   READONLY: ["refused", "this Redis is a read-only replica. Use the URL of the primary."],
   MISCONF: ["refused", "Redis rejects writes because it can't save to disk. See the log of Redis."],
   NOREPLICAS: ["refused", "Redis rejects writes because it has too few replicas."],
-  MOVED: ["refused", "this Redis is a member of a cluster. Provide a client of the cluster to RedisTokenStore.layer."],
+  MOVED: [
+    "refused",
+    "this Redis is a member of a cluster. Provide a client of the cluster to the layer without a URL."
+  ],
   CLUSTERDOWN: ["unavailable", "the Redis cluster is down."],
   LOADING: ["unavailable", "Redis is loading its data."],
   MASTERDOWN: ["unavailable", "this Redis is a replica that has lost its primary."],
@@ -41,7 +43,7 @@ const codeOf = (cause: unknown): string | undefined => {
   return typeof code === "string" && /^[A-Z][A-Z0-9_]{2,48}$/.test(code) ? code : undefined
 }
 
-const meaningOf = (cause: unknown): Meaning => {
+const meaning = (cause: unknown): Meaning => {
   const message = cause instanceof Error ? cause.message : ""
   const reply = replies[replyPattern.exec(message)?.[1] ?? ""]
   if (reply !== undefined) return reply
@@ -58,7 +60,8 @@ const meaningOf = (cause: unknown): Meaning => {
   return ["unavailable", "the connection to Redis was lost."]
 }
 
-export const failureOf = (store: string, { cause }: RedisError): TokenStoreError => {
-  const [kind, detail] = meaningOf(cause)
-  return new TokenStoreError({ store, kind, detail })
+/** Returns what the error of a store says. */
+export const meaningOf = ({ cause }: RedisError): { readonly kind: Meaning[0]; readonly detail: string } => {
+  const [kind, detail] = meaning(cause)
+  return { kind, detail }
 }

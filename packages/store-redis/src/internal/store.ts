@@ -1,16 +1,10 @@
 // The steps of a store over the `eval` of any Redis service.
 import { type Claimed, type Service, TokenStoreError } from "@effect-itwin/core/TokenStore"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Redis from "effect/persistence/Redis"
-import { failureOf } from "./failure.ts"
+import { meaningOf } from "./failure.ts"
+import type { Settings } from "./settings.ts"
 import { type Steps, steps } from "./steps.ts"
-
-export interface Settings {
-  readonly name: string
-  readonly prefix: string
-  readonly timeout: Duration.Duration
-}
 
 /** Returns the reply of a claim, or undefined if it is not one that the script returns. */
 const claimedOf = (reply: unknown): Claimed | undefined => {
@@ -46,8 +40,9 @@ export const makeStore = (
   script: Steps = steps
 ): Service => {
   const evaluate = redis.eval(script)
+  const failure = (error: Redis.RedisError) => new TokenStoreError({ store: name, ...meaningOf(error) })
   const run = (row: string, ...args: ReadonlyArray<string | number>) =>
-    Effect.mapError(evaluate(`${prefix}${row}`, ...args.map(String)), (error) => failureOf(name, error))
+    Effect.mapError(evaluate(`${prefix}${row}`, ...args.map(String)), failure)
   return {
     name,
     isPrivate: false,

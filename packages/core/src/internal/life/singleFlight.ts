@@ -38,8 +38,8 @@ export interface SingleFlight<K, A> {
 
 export interface Options<K, A, R> {
   readonly name: string
-  /** The name of the key in spans. */
-  readonly keyAttribute?: string
+  /** The name of the key in spans and log lines; without one, it is the scopes, in spans only. */
+  readonly keyAttribute?: string | undefined
   readonly endpoint: string
   /** Fails with typed errors only. */
   readonly run: (key: K, asked: Asked) => Effect.Effect<A, TokenError.TokenError, R>
@@ -118,7 +118,10 @@ export const makeSingleFlight = Effect.fnUntraced(function* <K extends string, A
           flight.span = span
           return run
         }),
-      Effect.annotateLogs("itwin.auth.cache", options.name),
+      Effect.annotateLogs({
+        "itwin.auth.cache": options.name,
+        ...(options.keyAttribute !== undefined && { [options.keyAttribute]: key })
+      }),
       Effect.withSpan("TokenCache.request", {
         root: true,
         links,

@@ -55,8 +55,7 @@ export interface Options<K extends string, R> {
   readonly name: string
   readonly endpoint: string
   readonly acquire: (key: K, attempt: Attempt) => Effect.Effect<Acquired, TokenError.TokenError, R>
-  /** The name of the key in spans. */
-  readonly keyAttribute: string
+  readonly keyAttribute?: string | undefined
   /** Run before a request for a token that replaces this one, which an API rejected. */
   readonly onRejected?: ((token: AccessToken) => void) | undefined
   readonly policy: Pick<RetryPolicy, "totalTimeout" | "maxRetryAfter">

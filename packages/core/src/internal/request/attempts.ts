@@ -23,8 +23,7 @@ import { pinTransport } from "../http/pinTransport.ts"
 import { maxBodyBytes } from "../http/readText.ts"
 import { transportReason } from "../http/transport.ts"
 import { defectOf } from "../shown/defect.ts"
-import { makeServerText } from "../shown/serverText.ts"
-import { clientRequest, type Sent, secretsOf } from "./client.ts"
+import { clientRequest, type Sent, serverTextFor } from "./client.ts"
 import type { GrantForm, Received } from "./decode.ts"
 import { redirectRefused, tokenError } from "./reasons.ts"
 
@@ -63,7 +62,7 @@ const problemError = (problem: http.Problem, attempt: Attempt<unknown>): TokenEr
     case "TooLarge":
       return tokenError(new TokenError.ResponseTooLarge({ limit: maxBodyBytes }), attempt, problem)
     case "Followed": {
-      const serverText = makeServerText(secretsOf(attempt).map(([, secret]) => secret))
+      const serverText = serverTextFor(attempt)
       return tokenError(redirectRefused(problem.url, true, attempt.endpoint, serverText), attempt, {
         status: problem.status,
         correlationId: serverText.showCorrelationId(problem.headers["x-correlation-id"])

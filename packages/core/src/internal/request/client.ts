@@ -4,6 +4,7 @@ import * as HttpClientRequest from "effect/http/HttpClientRequest"
 import * as Redacted from "effect/Redacted"
 import type { ClientCredentials, PublicClient } from "../../ClientCredentials.ts"
 import type { ClientAuthentication } from "../../TokenRequest.ts"
+import { makeServerText, type ServerText } from "../shown/serverText.ts"
 import { version } from "../version.ts"
 
 /** A form as a client sends it. Its secrets are redacted. */
@@ -31,10 +32,7 @@ export const clientRequest = (
     acceptJson: true,
     headers: { "user-agent": `effect-itwin/${version}`, ...headers }
   })
-  if (!("clientSecret" in credentials)) {
-    return HttpClientRequest.bodyUrlParams(request, { ...form, client_id: credentials.clientId })
-  }
-  if (authentication === "client_secret_basic") {
+  if (authentication === "client_secret_basic" && "clientSecret" in credentials) {
     const [clientId, clientSecret] = basic(credentials)
     return request.pipe(
       HttpClientRequest.basicAuth(clientId, Redacted.make(clientSecret)),
@@ -44,7 +42,7 @@ export const clientRequest = (
   return HttpClientRequest.bodyUrlParams(request, {
     ...form,
     client_id: credentials.clientId,
-    client_secret: credentials.clientSecret
+    ...("clientSecret" in credentials && { client_secret: credentials.clientSecret })
   })
 }
 
@@ -60,3 +58,7 @@ export const secretsOf = ({ credentials, form }: Sent): ReadonlyArray<readonly [
     Redacted.isRedacted(value) ? [[name, Redacted.value(value)] as const] : []
   )
 ]
+
+/** Shows text of the server that received the form. `received`: tokens in its response. */
+export const serverTextFor = (sent: Sent, received: ReadonlyArray<string> = []): ServerText =>
+  makeServerText([...secretsOf(sent).map(([, secret]) => secret), ...received])

@@ -11,8 +11,7 @@ import * as TokenError from "../../TokenError.ts"
 import type { RequestContext, Response } from "../../TokenRequest.ts"
 import { TokenResponse } from "../../TokenResponse.ts"
 import { isRedirect } from "../http/exchange.ts"
-import { makeServerText } from "../shown/serverText.ts"
-import { type Sent, secretsOf } from "./client.ts"
+import { type Sent, secretsOf, serverTextFor } from "./client.ts"
 import { failureReason, redirectRefused, tokenError } from "./reasons.ts"
 
 export type GrantForm = Sent["form"] & { readonly grant_type: TokenError.GrantType }
@@ -48,7 +47,7 @@ const grantedScopes = (scope: string | null | undefined, token: string, context:
   const granted = scope.split(/ +/)
   const requested = Scopes.tokens(context.scopes)
   const others = granted.filter((name) => !requested.includes(name))
-  const shown = makeServerText([...secretsOf(context).map(([, secret]) => secret), token]).showEach(others)
+  const shown = serverTextFor(context, [token]).showEach(others)
   const kept = [...granted.filter((name) => requested.includes(name)), ...shown].join(" ")
   return Scopes.make(kept.trim() === "" ? "unknown" : kept)
 }
@@ -90,7 +89,7 @@ export const decodeResponse =
     const json = Result.getOrUndefined(decodeJson(response.body))
     const decoded = status === 200 ? decodeBody(json, context) : undefined
     if (decoded !== undefined && Result.isSuccess(decoded)) return Result.succeed(decoded.success)
-    const serverText = makeServerText([...secretsOf(context).map(([, secret]) => secret), ...tokensIn(json)])
+    const serverText = serverTextFor(context, tokensIn(json))
     const reason = isRedirect(status)
       ? redirectRefused(response.headers.location, false, context.endpoint, serverText)
       : failureReason(response, json, decoded?.failure, context, serverText)

@@ -5,11 +5,8 @@
 // the layer, which waits for it.
 import type * as Clock from "effect/Clock"
 import * as DateTime from "effect/DateTime"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
@@ -24,12 +21,16 @@ import type { Ask } from "../life/acquireToken.ts"
 import type { RunRequest } from "../life/runRequest.ts"
 import type { Acquired, Attempt } from "../life/tokenLife.ts"
 import { isSame } from "../life/tokens.ts"
+import { makeFinishing } from "./finishing.ts"
 
 /** What this process knows of a session, in addition to the store. */
 export interface Known {
   readonly id: SessionId
+  readonly key: string
   /** The token that an API rejected, or that a caller invalidated. */
   rejected: AccessToken | undefined
+  /** The refresh token for which an answer was lost. The store may not have taken that. */
+  lost: Redacted.Redacted | undefined
   /** What IMS granted and the store has not taken yet. `replaces` is the refresh token that it was granted for. */
   unsaved: { readonly session: Session; readonly replaces: Redacted.Redacted | undefined } | undefined
 }
@@ -61,6 +62,8 @@ export interface Renewal {
   /** Returns the session from the store; fails with `SignedOut` if there is none. */
   readonly read: (id: SessionId, why: TokenError.SignedOut["why"]) => Effect.Effect<Session, TokenError.TokenError>
   readonly unavailable: (error: SessionStoreError) => TokenError.TokenError
+  /** Makes it finish once begun: neither its caller nor the end of the layer interrupts it. */
+  readonly finish: <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 }
 
 const isSameSecret = (self: Redacted.Redacted | undefined, that: Redacted.Redacted | undefined): boolean =>
@@ -98,6 +101,7 @@ export const makeRenewal = Effect.fnUntraced(function* (
   const stored = <A, R>(self: Effect.Effect<A, SessionStoreError, R>) => Effect.mapError(self, unavailable)
 
   const wall = () => clock.currentTimeMillisUnsafe()
+  const { all, finish, track } = makeFinishing()
 
   const read: Renewal["read"] = Effect.fnUntraced(function* (id, why) {
     const session = Option.getOrUndefined(yield* stored(store.get(id)))
@@ -106,26 +110,6 @@ export const makeRenewal = Effect.fnUntraced(function* (
     yield* Effect.ignore(store.remove(id))
     return yield* signedOut("expired")
   })
-
-  const running = new Set<Deferred.Deferred<void>>()
-
-  /** Makes the end of the layer wait for it. */
-  const tracked = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => {
-      const done = Deferred.makeUnsafe<void>()
-      running.add(done)
-      return Effect.ensuring(
-        self,
-        Effect.sync(() => {
-          running.delete(done)
-          Deferred.doneUnsafe(done, Exit.void)
-        })
-      )
-    })
-
-  /** Once begun, it is finished, within its own time limits. */
-  const finish = <A, E, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.uninterruptible(Effect.flatMap(Effect.forkDetach(self, { startImmediately: true }), Fiber.join))
 
   /** Stores what IMS granted. Until that has succeeded, the next renewal begins with it. */
   const save = Effect.fnUntraced(function* (known: Known, unsaved: NonNullable<Known["unsaved"]>) {
@@ -207,7 +191,7 @@ export const makeRenewal = Effect.fnUntraced(function* (
       }
       const error = outcome.failure
       if (error.reason._tag === "InvalidGrant") {
-        const isLost = session.isRenewalLost === true || attempts > 1
+        const isLost = session.isRenewalLost === true || attempts > 1 || isSameSecret(known.lost, refreshToken)
         const other = yield* rejected(known, session, error, isLost)
         if (isUseful(other.accessToken, known, session.accessToken)) {
           return { token: other.accessToken, bornAt: bornAt(other.accessToken) }
@@ -215,7 +199,9 @@ export const makeRenewal = Effect.fnUntraced(function* (
         return isLast ? yield* Effect.fail(error) : yield* renew(known, other, client, attempt, true)
       }
       if (attempts > 0 && !isAnswered(error) && session.isRenewalLost !== true) {
-        yield* Effect.ignore(store.set(known.id, change(session, { isRenewalLost: true }), { create: false }))
+        known.lost = refreshToken
+        const marked = change(session, { isRenewalLost: true })
+        yield* Effect.ignore(Effect.retry(store.set(known.id, marked, { create: false }), saveAgain))
       }
       return yield* Effect.fail(error)
     })
@@ -234,23 +220,56 @@ export const makeRenewal = Effect.fnUntraced(function* (
     return unsaved.session
   })
 
+  /** Forgets a session that has ended, and revokes what IMS granted for it. */
+  const settle = (known: Known) => (error: TokenError.TokenError) =>
+    Effect.suspend(() => {
+      if (error.reason._tag !== "SignedOut") return Effect.void
+      const token = known.unsaved?.session.refreshToken
+      known.unsaved = undefined
+      options.forget(known.key)
+      return token === undefined ? Effect.void : options.revoke(token)
+    })
+
+  const saveLater = (known: Known) =>
+    Effect.andThen(stored(store.lock(known.id)), current(known)).pipe(
+      Effect.scoped,
+      Effect.tapError(settle(known)),
+      Effect.ignore
+    )
+
   yield* Effect.addFinalizer(() =>
     Effect.gen(function* () {
-      yield* Effect.forEach(running, Deferred.await, { concurrency: "unbounded", discard: true })
-      const save = (known: Known) => Effect.scoped(Effect.andThen(store.lock(known.id), current(known)))
-      yield* Effect.forEach(options.unsaved(), (known) => Effect.ignore(save(known)), {
-        concurrency: "unbounded",
-        discard: true
-      }).pipe(Effect.timeoutOption(Duration.times(store.timeout, 3)))
+      yield* all
+      yield* Effect.forEach(options.unsaved(), saveLater, { concurrency: "unbounded", discard: true }).pipe(
+        Effect.timeoutOption(Duration.times(store.timeout, 3))
+      )
     })
   )
+  const scope = yield* Effect.scope
+  const saving = new Set<Known>()
+
+  /**
+   * Stores what IMS granted as soon as the store works again. Otherwise another replica could be first, and use the old
+   * refresh token a second time.
+   */
+  const keepSaving = (known: Known) =>
+    Effect.suspend(() => {
+      if (known.unsaved === undefined || saving.has(known)) return Effect.void
+      saving.add(known)
+      return Effect.sleep(Duration.millis(500)).pipe(
+        Effect.andThen(saveLater(known)),
+        Effect.repeat({ while: () => known.unsaved !== undefined }),
+        Effect.ensuring(Effect.sync(() => saving.delete(known))),
+        Effect.forkIn(scope)
+      )
+    })
 
   const lock = (id: SessionId, attempt: Attempt) => {
     const limit = Duration.times(attempt.timeLeft(), 2 / 3)
     const detail = "another replica did not release the lock of the session in time."
     return Effect.timeoutOrElse(stored(store.lock(id)), {
       duration: limit,
-      orElse: () => Effect.fail(unavailable({ store: "of the sessions", kind: "timeout", detail }))
+      orElse: () => Effect.fail(unavailable({ store: store.name, kind: "timeout", detail }))
     })
   }
 
@@ -269,18 +288,11 @@ export const makeRenewal = Effect.fnUntraced(function* (
         return yield* finish(renew(known, session, client, attempt, false))
       }).pipe(
         Effect.scoped,
-        Effect.tapError((error) =>
-          Effect.suspend(() => {
-            if (error.reason._tag !== "SignedOut") return Effect.void
-            const token = known.unsaved?.session.refreshToken
-            known.unsaved = undefined
-            options.forget(key)
-            return token === undefined ? Effect.void : options.revoke(token)
-          })
-        ),
-        tracked
+        Effect.tapError(settle(known)),
+        Effect.tapError(() => keepSaving(known)),
+        track
       )
     })
 
-  return { ask, read, unavailable }
+  return { ask, read, unavailable, finish: (self) => track(finish(self)) }
 })

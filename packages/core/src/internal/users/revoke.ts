@@ -9,8 +9,7 @@ import * as ImsRequest from "../../ImsRequest.ts"
 import { RetryPolicy } from "../../RetryPolicy.ts"
 import { ClientAuthentication } from "../../TokenRequest.ts"
 import { OAuthErrorResponse } from "../../TokenResponse.ts"
-import { clientRequest, type Sent, secretsOf } from "../request/client.ts"
-import { makeServerText } from "../shown/serverText.ts"
+import { clientRequest, type Sent, serverTextFor } from "../request/client.ts"
 
 export type TokenKind = "refresh_token" | "access_token"
 
@@ -31,7 +30,7 @@ export const revoke = Effect.fnUntraced(function* (
   // A token that is not valid any more is a success too (RFC 7009 §2.2).
   if (status === 200) return
   const error = Result.getOrUndefined(decodeError(body))
-  const serverText = makeServerText(secretsOf(sent).map(([, secret]) => secret))
+  const serverText = serverTextFor(sent)
   const code = error === undefined ? "" : ` (${serverText.showCode(error.error)})`
   return yield* new ImsRequest.ImsRequestError({ kind: "status", detail: `returned the status ${status}${code}` })
 })
