@@ -134,7 +134,7 @@ describe("a service app", () => {
     await page.waitForSelector("#registered dl")
     assert.notInclude(await textOf(page, "#registered"), secret)
     await page.click("text=Generate a new one")
-    await page.waitForSelector("#registered dl .note:has-text('Shown once')")
+    await page.waitForSelector("#registered dl .note:has-text('is shown once')")
     assert.notStrictEqual(await textOf(page, "#registered dl div:nth-child(3) .value"), secret)
     await page.click("#step-2 .primary")
     await page.waitForSelector("#step-2 .badge.good")
@@ -335,11 +335,11 @@ describe("a restart of the fake", () => {
     await check(page, "not connected")
 
     bin = await start(["--port", port], {}, bundle)
-    await page.waitForSelector("#notice:has-text('restarted. It has forgotten the application “My first app”')")
+    await page.waitForSelector("#notice:has-text('restarted, and no longer has the application “My first app”')")
     assert.strictEqual(await page.locator("#entries details").count(), 0)
     await check(page, "forgotten")
     await page.click("text=Register it again")
-    await page.waitForSelector("#registered dl .note:has-text('Shown once')")
+    await page.waitForSelector("#registered dl .note:has-text('is shown once')")
     assert.isFalse(await page.isVisible("#notice"))
     await page.click("#step-2 .primary")
     await page.waitForSelector("#step-2 .badge.good")
@@ -365,7 +365,7 @@ describe("a restart of the fake", () => {
       headers: { "content-type": "application/json" },
       body: '{"name":"My first app","scopes":["itwin-platform"]}'
     })
-    await page.waitForSelector("#notice:has-text('Earlier tokens are not valid any more')", { timeout: 15_000 })
+    await page.waitForSelector("#notice:has-text('rejects earlier tokens')", { timeout: 15_000 })
     await page.click("#step-2 .primary")
     await page.waitForSelector("#step-2 .badge.good")
   })
@@ -374,7 +374,7 @@ describe("a restart of the fake", () => {
     const page = await openPage()
     await register(page)
     await fetch(`${bin.facts.url}/__admin/reset`, { method: "POST" })
-    await page.waitForSelector("#notice:has-text('The fake was reset.')")
+    await page.waitForSelector("#notice:has-text('The fake was reset, and no longer has')")
   })
 })
 

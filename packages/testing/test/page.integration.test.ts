@@ -425,6 +425,7 @@ describe("the message for a failure", () => {
         { error: denial._tag, reason: denial.reason._tag, message: comparable(denial.message) }
       )
       assert.strictEqual(denial.reason._tag, "Denied")
+      assert.include(paragraphs, paragraphOf(denial.message))
 
       const { transaction, url: start } = yield* AuthorizationCode.start({ clientId, redirectUri, scopes })
       const callback = yield* fake.signIn(Redacted.value(start))

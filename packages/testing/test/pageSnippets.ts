@@ -7,7 +7,7 @@ const scopesOfUsers = ["openid", "profile", "email", "itwin-platform"]
 
 export const appOf = (type: snippets.SnippetApp["type"], scopes: ReadonlyArray<string>): snippets.SnippetApp => ({
   type,
-  name: "It's “mine” \\ first",
+  name: "It's “mine” & first",
   clientId: `${type}-Ab12`,
   clientSecret: type === "service" || type === "web" ? "fake-secret-a+b/c='d" : undefined,
   scopes,

@@ -90,7 +90,7 @@ const checkApp = async (what: string): Promise<void> => {
   save({ tokens: undefined })
   show(false)
   if (isKnown) {
-    const text = `${what} It still has the application “${app.name}”. Earlier tokens are not valid any more: get a new one.`
+    const text = `The fake was ${what}. It still has the application “${app.name}”, but rejects earlier tokens. Get a new one.`
     return notify("info", text, button("Dismiss", dismiss))
   }
   const again: HTMLButtonElement = button(
@@ -105,7 +105,12 @@ const checkApp = async (what: string): Promise<void> => {
       }),
     { class: "primary" }
   )
-  notify("problem", `${what} It has forgotten the application “${app.name}” and its tokens.`, again, startAgain)
+  notify(
+    "problem",
+    `The fake was ${what}, and no longer has the application “${app.name}” and its tokens.`,
+    again,
+    startAgain
+  )
 }
 
 let instance: string | undefined = sessionStorage.getItem("fake-ims-instance") ?? undefined
@@ -142,7 +147,7 @@ const onMessage = (message: Message): void => {
   }
   if (message.type === "time") {
     setTime(message.now)
-    if (instance !== undefined && instance !== message.instance) checkApp("The fake was restarted.").catch(() => {})
+    if (instance !== undefined && instance !== message.instance) checkApp("restarted").catch(() => {})
     instance = message.instance
     sessionStorage.setItem("fake-ims-instance", instance)
   }
@@ -155,7 +160,7 @@ const checkAfterClear = async (): Promise<void> => {
   const { app } = session
   if (app === undefined) return
   const apps = await admin<ReadonlyArray<{ readonly clientId: string }>>("GET /__admin/apps").catch(() => undefined)
-  if (apps?.every(({ clientId }) => clientId !== app.clientId)) await checkApp("The fake was reset.").catch(() => {})
+  if (apps?.every(({ clientId }) => clientId !== app.clientId)) await checkApp("reset").catch(() => {})
 }
 
 const journal = makeJournal()

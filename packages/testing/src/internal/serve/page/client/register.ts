@@ -141,8 +141,21 @@ export const showRegistered = (isNew: boolean, onChange: (isNew: boolean) => voi
     clientSecret === undefined
       ? []
       : isNew
-        ? [{ name: "Client secret", value: clientSecret, copied: clientSecret, note: "Shown once. Copy it now." }]
-        : [{ name: "Client secret", value: h("span", {}, "•••••••• "), note: "It was shown at the registration." }]
+        ? [
+            {
+              name: "Client secret",
+              value: clientSecret,
+              copied: clientSecret,
+              note: "The secret is shown once. Copy it now."
+            }
+          ]
+        : [
+            {
+              name: "Client secret",
+              value: h("span", {}, "•••••••• "),
+              note: "The secret was shown at the registration."
+            }
+          ]
   const list = facts([
     { name: "Name", value: name },
     { name: "Client id", value: clientId, copied: clientId },
@@ -151,7 +164,14 @@ export const showRegistered = (isNew: boolean, onChange: (isNew: boolean) => voi
     ...(type === "service" ? [] : [{ name: "Redirect addresses", value: redirectUris.join(" ") }]),
     ...(clientEmail === undefined || type !== "service"
       ? []
-      : [{ name: "E-mail", value: clientEmail, copied: clientEmail, note: "With it, the application joins an iTwin." }])
+      : [
+          {
+            name: "E-mail",
+            value: clientEmail,
+            copied: clientEmail,
+            note: "An iTwin invites the application by this e-mail."
+          }
+        ])
   ])
   if (clientSecret !== undefined && !isNew) list.querySelector("div:nth-child(3) dd .value")?.after(regenerate)
   const heading = h("h3", { tabindex: "-1", class: "done" }, `“${name}” is registered.`)

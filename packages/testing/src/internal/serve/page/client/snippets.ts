@@ -68,7 +68,7 @@ export const token = ({
   scopes
 }: SnippetApp): string => `import { ${core(scopes, "ITwin", "TokenCache")} } from "@effect-itwin/core"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
-import { Effect, Layer } from "effect"
+import { DateTime, Effect, Layer } from "effect"
 import { FetchHttpClient } from "effect/http"
 
 // Reads the variables of ${clientId}.
@@ -77,7 +77,7 @@ ${layer(scopes)}
 const program = Effect.gen(function* () {
   const cache = yield* TokenCache.TokenCache
   const token = yield* cache.get()
-  console.log(\`\${token.clientId} may \${token.scopes} until \${token.expiresAt}\`)
+  console.log(\`\${token.clientId} may \${token.scopes} until \${DateTime.formatIso(token.expiresAt)}\`)
 })
 
 await Effect.runPromise(program.pipe(Effect.provide(App)))
@@ -142,7 +142,7 @@ ${
 /** Calls an API as the user, and keeps the user signed in. */
 export const callAsUser = ({ type, clientId }: SnippetApp, origin: string): string => {
   const isPublic = type !== "web"
-  return `import { ${isPublic ? "" : ""}AuthorizationCode, Environment, ITwinHttpClient, SessionStore, TokenCache, Users, UserTokens } from "@effect-itwin/core"${
+  return `import { AuthorizationCode, Environment, ITwinHttpClient, SessionStore, TokenCache, Users, UserTokens } from "@effect-itwin/core"${
     isPublic ? "" : '\nimport { EnvSecretProvider } from "@effect-itwin/provider-env"'
   }
 import { Effect, Layer } from "effect"
