@@ -115,6 +115,16 @@ const { Effect, Layer } = await import("effect")
 const me = await Effect.runPromise(Users.me.pipe(
   Effect.provide(ITwin.layer.pipe(Layer.provide(FakeIms.layerTest({ app: { name: "Stranger" } }))))
 ))
+const { FakeImsServer } = await import("@effect-itwin/testing")
+await Effect.runPromise(FakeIms.FakeIms.pipe(
+  Effect.flatMap(({ environment }) => Effect.promise(async () => {
+    for (const part of ["/", "/__page/page.css", "/__page/main.js", "/__page/wire.js"]) {
+      const { status } = await fetch(environment.apiBaseUrl + part)
+      if (status !== 200) throw new Error("the packed page answered " + status + " to GET " + part)
+    }
+  })),
+  Effect.provide(FakeImsServer.layer({ admin: true }))
+))
 console.log(me.givenName)
 `
   )

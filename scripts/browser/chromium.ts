@@ -3,8 +3,8 @@
  * violates its policy fails the proof.
  */
 import { existsSync } from "node:fs"
-import { createRequire } from "node:module"
 import { delimiter, join } from "node:path"
+import axe from "axe-core"
 import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core"
 
 const names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"]
@@ -59,8 +59,6 @@ export const openTab = async (profile: BrowserContext, url: string): Promise<Ope
   return { page, complaints }
 }
 
-const axePath = createRequire(import.meta.url).resolve("axe-core/axe.min.js")
-
 interface Violation {
   readonly id: string
   readonly help: string
@@ -70,7 +68,7 @@ interface Violation {
 /** Returns what axe-core finds wrong with the page as it is now. */
 export const findInaccessible = async (page: Page): Promise<ReadonlyArray<string>> => {
   // Evaluated by the debugger's protocol, which the page's policy does not govern.
-  await page.evaluate(await import("node:fs/promises").then(({ readFile }) => readFile(axePath, "utf8")))
+  await page.evaluate(axe.source)
   const violations: ReadonlyArray<Violation> = await page.evaluate(
     "axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then(({ violations }) => violations)"
   )

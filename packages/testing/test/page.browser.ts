@@ -306,6 +306,14 @@ describe("the journal", () => {
     await last.waitForSelector("#entries details:nth-child(3)")
   })
 
+  it("is live in a browser without shared workers", async () => {
+    const context = await profile()
+    await context.addInitScript("delete globalThis.SharedWorker")
+    const page = await tab(context)
+    await requestToken(bin.facts.url)
+    await page.waitForSelector("#entries details")
+  })
+
   it("does not begin again when a tab is reloaded or comes back", async () => {
     const page = await openPage()
     await requestToken(bin.facts.url)
