@@ -197,11 +197,14 @@ describe.each([
     await signIn(page, "deny")
     await page.waitForSelector("#sign-in-result .why")
     assert.strictEqual(await textOf(page, "#sign-in-result .why b"), "SignInError: Denied")
+    const [, state] = /state=(\S+)/.exec(await textOf(page, "#step-2 pre")) ?? []
+    assert.include(await textOf(page, "#sign-in-result pre"), `state=${state}`)
     assert.strictEqual(new URL(page.url()).search, "")
     await check(page, "denied")
 
     await signIn(page, "allow")
     await page.waitForSelector("#sign-in-result .life")
+    assert.notInclude(await textOf(page, "#step-2 pre"), `state=${state}`)
     assert.strictEqual(new URL(page.url()).search, "")
     const exchanged = await textOf(page, "#sign-in-result pre")
     assert.strictEqual(exchanged.includes("refresh_token"), type !== "spa")

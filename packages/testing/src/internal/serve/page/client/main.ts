@@ -93,6 +93,8 @@ const checkApp = async (what: string): Promise<void> => {
     const text = `The fake was ${what}. It still has the application “${app.name}”, but rejects earlier tokens. Get a new one.`
     return notify("info", text, button("Dismiss", dismiss))
   }
+  byId("registered").querySelector("h3")?.replaceChildren(`“${app.name}” is no longer registered.`)
+  document.querySelector("#title-1 .number")?.removeAttribute("data-done")
   const again: HTMLButtonElement = button(
     "Register it again",
     () =>

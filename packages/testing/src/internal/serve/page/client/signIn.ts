@@ -12,7 +12,7 @@ import { announce, button, byId, codeBlock, h, tabs } from "./dom.ts"
 import { explain, type From, why } from "./explained.ts"
 import { admin, send } from "./http.ts"
 import { pageAddress } from "./register.ts"
-import { type App, save, session, type Tokens } from "./session.ts"
+import { type App, save, session, type Tokens, type Transaction } from "./session.ts"
 import * as snippets from "./snippets.ts"
 import { perform, withAdminToken } from "./task.ts"
 import { answer, curl, type Request, type Response } from "./wire.ts"
@@ -34,6 +34,9 @@ const tokensOf = ({ status, body }: Response, app: App, before: Tokens | undefin
 
 const secretsIn = (tokens: Tokens | undefined): ReadonlyArray<string> =>
   tokens === undefined ? [] : [tokens.accessToken, tokens.refreshToken ?? "", tokens.idToken ?? ""]
+
+/** The sign-in that returned to this page. Its request stays there to be compared with the callback. */
+let sent: Transaction | undefined
 
 /** Shows the address of the authorization request, one parameter in a line. */
 const address = (path: string): string => {
@@ -89,6 +92,8 @@ const exchangeCode = async (app: App, query: URLSearchParams, onChange: () => vo
     result().append(h("p", { class: "error" }, "The callback does not belong to a sign-in of this tab. Sign in again."))
     return
   }
+  sent = transaction
+  await showSignIn(app, onChange)
   const code = query.get("code")
   if (code === null) {
     const headers = { location: `${transaction.redirectUri}?${query}` }
@@ -145,8 +150,8 @@ export const showSignIn = async (app: App, onChange: () => void): Promise<void> 
     )
     return
   }
-  const transaction = newTransaction(app, pageAddress)
-  const path = await authorizePath(app, transaction).catch((error: unknown) => String(error))
+  const shown = sent?.clientId === app.clientId ? sent : newTransaction(app, pageAddress)
+  const path = await authorizePath(app, shown).catch((error: unknown) => String(error))
   if (!path.startsWith("/"))
     return target.replaceChildren(h("p", { class: "error" }, `The page can't sign a user in: ${path}`))
   const begin: HTMLButtonElement = button(
@@ -154,8 +159,9 @@ export const showSignIn = async (app: App, onChange: () => void): Promise<void> 
     () =>
       void perform(begin, result, async () => {
         await ensureUser()
+        const transaction = shown === sent ? newTransaction(app, pageAddress) : shown
         save({ transaction })
-        location.assign(path)
+        location.assign(await authorizePath(app, transaction))
       }),
     { class: "primary", id: "sign-in" }
   )
