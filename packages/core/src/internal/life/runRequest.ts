@@ -26,22 +26,21 @@ export type RunRequest = <A>(
 
 export const makeRunRequest =
   ({ client, environment, now, policy, withOwnTransport }: Options): RunRequest =>
-  (request, { isProbe, mayContinue, timeLeft }) =>
-    Effect.suspend(() => {
-      let bornAt = now()
-      const beforeAttempt = Effect.andThen(
-        mayContinue,
-        Effect.sync(() => {
-          bornAt = now()
-        })
-      )
-      const limits = { ...policy, attempts: isProbe ? 1 : policy.attempts, totalTimeout: timeLeft() }
-      return request.pipe(
-        Effect.provideService(HttpClient.HttpClient, client),
-        Effect.updateContext(withOwnTransport),
-        Effect.provideService(Environment.Environment, environment),
-        Effect.provideService(RetryPolicy, limits),
-        Effect.provideService(BeforeAttempt, beforeAttempt),
-        Effect.map((answer) => ({ answer, bornAt }))
-      )
-    })
+  (request, { isProbe, mayContinue, timeLeft }) => {
+    let bornAt = now()
+    const beforeAttempt = Effect.andThen(
+      mayContinue,
+      Effect.sync(() => {
+        bornAt = now()
+      })
+    )
+    const limits = { ...policy, attempts: isProbe ? 1 : policy.attempts, totalTimeout: timeLeft() }
+    return request.pipe(
+      Effect.provideService(HttpClient.HttpClient, client),
+      Effect.updateContext(withOwnTransport),
+      Effect.provideService(Environment.Environment, environment),
+      Effect.provideService(RetryPolicy, limits),
+      Effect.provideService(BeforeAttempt, beforeAttempt),
+      Effect.map((answer) => ({ answer, bornAt }))
+    )
+  }
