@@ -522,14 +522,17 @@ describe("the layout", () => {
   })
 
   it("is painted soon (measured, not asserted)", async () => {
+    const page = await openPage()
     const paints: Array<number> = []
-    for (let index = 0; index < 5; index++) {
-      const page = await openPage()
-      paints.push(
-        await page.evaluate<number>("performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? NaN")
+    for (let index = 0; index < 9; index++) {
+      await page.reload()
+      const paint = await page.waitForFunction<number>(
+        "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
       )
+      paints.push(await paint.jsonValue())
     }
-    console.log(`First contentful paint: ${paints.map((paint) => `${Math.round(paint)} ms`).join(", ")}`)
-    assert.isAbove(paints.length, 0)
+    paints.sort((a, b) => a - b)
+    console.log(`First contentful paint: ${paints.map((paint) => Math.round(paint)).join(", ")} ms`)
+    assert.lengthOf(paints, 9)
   })
 })
