@@ -46,6 +46,8 @@ export class AccessToken extends Schema.Class<AccessToken>("@effect-itwin/core/A
   scopes: Scopes.Scopes,
   requestedScopes: Scopes.Scopes,
   clientId: Schema.String,
+  /** True if a user signed in for this token. Otherwise it belongs to the app itself. */
+  ofUser: Schema.optionalKey(Schema.Boolean),
   /** The time just before the request was sent. The token's life is counted from here. */
   issuedAt: Schema.DateTimeUtc,
   expiresAt: Schema.DateTimeUtc

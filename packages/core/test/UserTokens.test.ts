@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
+  ITwinApiError,
   ITwinHttpClient,
   Scopes,
   SecretProvider,
@@ -10,6 +11,7 @@ import {
 } from "@effect-itwin/core"
 import { FakeIms, Fault } from "@effect-itwin/testing"
 import { Cause, Clock, Effect, Exit, Fiber, Layer, Option, Redacted, Scope } from "effect"
+import { HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import {
   email,
@@ -574,6 +576,24 @@ describe("UserTokens", () => {
       yield* fake.revokeToken(yield* cache.get())
       assert.strictEqual((yield* me).email, email)
       assert.deepStrictEqual(yield* refreshes, ["ok"])
+    }).pipe(Effect.provide(layerIms()))
+  )
+
+  it.effect("names the user, and not the app, when an API refuses the token, also after a renewal", () =>
+    Effect.gen(function* () {
+      const tokens = yield* replica(yield* memory)
+      const fake = yield* FakeIms.FakeIms
+      yield* fake.addRoute("GET", "/mine", () =>
+        HttpServerResponse.jsonUnsafe({ error: { code: "InsufficientPermissions", message: "No." } }, { status: 403 })
+      )
+      const cache = tokens.cacheOf(yield* tokens.open(yield* signIn()))
+      const client = yield* ITwinHttpClient.make().pipe(Effect.provideService(TokenCache.TokenCache, cache))
+      for (let renewals = 0; renewals < 3; renewals++) {
+        const error = yield* Effect.flip(ITwinApiError.filterStatusOk(client).get("/mine"))
+        assert.include(error.message, "The user lacks a permission (InsufficientPermissions: No). Invite the user to")
+        assert.notInclude(error.message, "@apps.imsoidc")
+        yield* cache.refresh()
+      }
     }).pipe(Effect.provide(layerIms()))
   )
 

@@ -463,6 +463,10 @@ describe("the message for a failure", () => {
         })
       )
       assert.strictEqual((yield* explained(refresh)).message, comparable(refreshed.message))
+
+      const body = JSON.stringify({ error: { code: "InsufficientPermissions", message: "No." } })
+      const forbidden = yield* explained({ ...asked, from: "api", status: 403, headers: {}, body })
+      assert.include(forbidden.message, "The user lacks a permission")
     }).pipe(Effect.provide(Layer.provideMerge(FetchHttpClient.layer, served)))
   )
 

@@ -52,6 +52,8 @@ const grantedScopes = (scope: string | null | undefined, token: string, context:
   return Scopes.make(kept.trim() === "" ? "unknown" : kept)
 }
 
+const ofUser = ({ form }: Received) => (form.grant_type === "client_credentials" ? {} : { ofUser: true })
+
 const makeToken = (
   response: TokenResponse,
   context: Received
@@ -69,6 +71,7 @@ const makeToken = (
       scopes: grantedScopes(response.scope, token, context),
       requestedScopes: context.scopes,
       clientId: context.credentials.clientId,
+      ...ofUser(context),
       issuedAt: context.sentAt,
       expiresAt: DateTime.add(context.sentAt, { seconds: response.expires_in })
     })

@@ -71,6 +71,7 @@ export const sessionOfText = (text: string): Session | undefined => {
       scopes: read.granted,
       requestedScopes: scopes,
       clientId,
+      ofUser: true,
       issuedAt: DateTime.makeUnsafe(read.issuedAt),
       expiresAt: DateTime.makeUnsafe(read.tokenExpiresAt)
     }),

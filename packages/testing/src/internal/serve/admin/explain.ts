@@ -51,7 +51,7 @@ export const layer = ({ ims }: Admin) =>
         if (app === undefined) return yield* new NotFound({ message: `The fake has no app ${payload.clientId}` })
         // Loaded with the first request, because no other request needs the library's client.
         const { explainResponse } = yield* Effect.promise(() => import("../page/libraryError.ts"))
-        return yield* explainResponse(ims.environment, app.credentials, payload)
+        return yield* explainResponse(ims.environment, app, payload)
       })
     )
   )

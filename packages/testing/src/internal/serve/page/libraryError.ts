@@ -1,24 +1,34 @@
 // Runs the library on a given response, so that the page shows the library's own message and not a copy of it.
 import * as AuthorizationCode from "@effect-itwin/core/AuthorizationCode"
-import { ClientCredentials, type PublicClient } from "@effect-itwin/core/ClientCredentials"
+import type { ClientCredentials, PublicClient } from "@effect-itwin/core/ClientCredentials"
 import * as Environment from "@effect-itwin/core/Environment"
 import * as ITwin from "@effect-itwin/core/ITwin"
+import * as ITwinHttpClient from "@effect-itwin/core/ITwinHttpClient"
 import * as RetryPolicy from "@effect-itwin/core/RetryPolicy"
 import * as Scopes from "@effect-itwin/core/Scopes"
 import * as SecretProvider from "@effect-itwin/core/SecretProvider"
+import * as SessionStore from "@effect-itwin/core/SessionStore"
+import * as TokenCache from "@effect-itwin/core/TokenCache"
 import * as TokenRequest from "@effect-itwin/core/TokenRequest"
 import * as Users from "@effect-itwin/core/Users"
+import * as UserTokens from "@effect-itwin/core/UserTokens"
 import * as DateTime from "effect/DateTime"
 import * as Effect from "effect/Effect"
 import * as HttpClient from "effect/http/HttpClient"
 import * as HttpClientResponse from "effect/http/HttpClientResponse"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import type { AppType } from "../../ims/appTypes.ts"
 import type { Received } from "../admin/explain.ts"
 
 type Response = typeof Received.Type
 
 type Client = ClientCredentials | PublicClient
+
+interface App {
+  readonly type: AppType
+  readonly credentials: Client
+}
 
 interface Failed {
   readonly _tag: string
@@ -30,22 +40,6 @@ const granted = JSON.stringify({ access_token: "a-token-that-was-granted", token
 
 const received = ({ body, headers, status }: Response) =>
   new globalThis.Response([204, 205, 304].includes(status) ? null : body, { status, headers })
-
-/** Calls `GET /users/me` with the app's own token. */
-const callAsApp = (environment: Environment.Environment, client: Client, response: Response) => {
-  // The secret of a public client is never sent: its token is granted below.
-  const credentials =
-    "clientSecret" in client
-      ? client
-      : new ClientCredentials({ clientId: client.clientId, clientSecret: Redacted.make("unused") })
-  return Users.me.pipe(
-    Effect.provide(
-      ITwin.layerWith({ scopes: Scopes.make(response.scopes.join(" ")) }).pipe(
-        Layer.provide([Environment.layer(environment), SecretProvider.layerStatic(credentials)])
-      )
-    )
-  )
-}
 
 /** Exchanges a code or a refresh token. */
 const exchange = (credentials: Client, { grant, scopes }: Response) =>
@@ -62,6 +56,29 @@ const exchange = (credentials: Client, { grant, scopes }: Response) =>
             redirectUri: "http://127.0.0.1/"
           }
   })
+
+/** Calls `GET /users/me` with the app's own token. */
+const callAsApp = (environment: Environment.Environment, credentials: ClientCredentials, { scopes }: Response) =>
+  Users.me.pipe(
+    Effect.provide(
+      ITwin.layerWith({ scopes: Scopes.make(scopes.join(" ")) }).pipe(
+        Layer.provide([Environment.layer(environment), SecretProvider.layerStatic(credentials)])
+      )
+    )
+  )
+
+/** Calls `GET /users/me` with the token of a user who signed in. */
+const callAsUser = Effect.fnUntraced(
+  function* (client: Client, response: Response) {
+    const tokens = yield* UserTokens.makePublic({ clientId: client.clientId })
+    const { accessToken } = yield* exchange(client, response)
+    const cache = tokens.cacheOf(yield* tokens.open({ accessToken }))
+    const api = yield* Effect.provideService(ITwinHttpClient.make(), TokenCache.TokenCache, cache)
+    return yield* Effect.provideService(Users.me, ITwinHttpClient.ITwinHttpClient, api)
+  },
+  Effect.scoped,
+  Effect.provide(SessionStore.layerMemory)
+)
 
 /** Reads the callback to which the authorization endpoint redirects. */
 const readCallback = Effect.fnUntraced(function* (
@@ -86,17 +103,21 @@ const readCallback = Effect.fnUntraced(function* (
 
 const run = (
   environment: Environment.Environment,
-  client: Client,
+  { credentials, type }: App,
   response: Response
 ): Effect.Effect<unknown, Failed, HttpClient.HttpClient> => {
-  if (response.from === "authorize") return readCallback(environment, client, response)
-  if (response.from === "token" && response.grant !== "client_credentials") return exchange(client, response)
+  if (response.from === "authorize") return readCallback(environment, credentials, response)
+  if (response.from === "token" && response.grant !== "client_credentials") return exchange(credentials, response)
+  const call =
+    type === "service" && "clientSecret" in credentials
+      ? callAsApp(environment, credentials, response)
+      : callAsUser(credentials, response)
   // The environment is given, so no variable is read, and the layer can't fail.
-  return Effect.catchTag(callAsApp(environment, client, response), "ConfigError", Effect.die)
+  return Effect.catchTag(call, "ConfigError", Effect.die)
 }
 
 /** Returns the error with which the library fails when it receives the response; without texts if it does not fail. */
-export const explainResponse = (environment: Environment.Environment, client: Client, response: Response) => {
+export const explainResponse = (environment: Environment.Environment, app: App, response: Response) => {
   const answers = HttpClient.make((request) =>
     Effect.sync(() => {
       const isToken = request.url === environment.tokenEndpoint
@@ -104,7 +125,7 @@ export const explainResponse = (environment: Environment.Environment, client: Cl
       return HttpClientResponse.fromWeb(request, answer)
     })
   )
-  return run(environment, client, response).pipe(
+  return run(environment, app, response).pipe(
     Effect.match({
       onSuccess: () => ({ error: "", reason: "", message: "" }),
       onFailure: ({ _tag, message, reason }) => ({ error: _tag, reason: reason._tag, message })
