@@ -175,7 +175,11 @@ const programs: Record<keyof typeof limits, string> = {
   Scopes: `export { parse } from "@effect-itwin/core/Scopes"`,
   "minimal program": /```ts\n([\s\S]*?)```/.exec(readFileSync(join(root, "README.md"), "utf8"))?.[1] ?? "",
   verifier: `export { layer } from "@effect-itwin/verify/AccessTokenVerifier"
-export { layer as middleware } from "@effect-itwin/verify/BearerMiddleware"`
+export { layer as middleware } from "@effect-itwin/verify/BearerMiddleware"`,
+  "web app": `export { layer } from "@effect-itwin/sign-in/SignInRoutes"
+export { layer as middleware } from "@effect-itwin/sign-in/CurrentUser"
+export { layer as tokens } from "@effect-itwin/core/UserTokens"
+export { layerMemory } from "@effect-itwin/core/SessionStore"`
 }
 
 const weigh = async () => {

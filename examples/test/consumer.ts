@@ -1,9 +1,18 @@
 // A program that uses every package. scripts/check-packages.ts compiles it against the tarballs with each supported
 // TypeScript; nothing runs it.
-import { ITwin, ITwinHttpClient, ServiceAuthorizationClient, type TokenError, Users } from "@effect-itwin/core"
+import {
+  ITwin,
+  ITwinHttpClient,
+  ServiceAuthorizationClient,
+  SessionStore,
+  type TokenError,
+  Users,
+  UserTokens
+} from "@effect-itwin/core"
 import * as TokenCache from "@effect-itwin/core/TokenCache"
 import { KeyVaultCredential, KeyVaultSecretProvider } from "@effect-itwin/provider-azure-keyvault"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
+import { CurrentUser, LoopbackSignIn, SignInRoutes } from "@effect-itwin/sign-in"
 import { RedisTokenStore } from "@effect-itwin/store-redis"
 import { FakeIms, FakeImsServer, FakeKeyVault } from "@effect-itwin/testing"
 import {
@@ -13,7 +22,7 @@ import {
   IntrospectionVerifier,
   VerifiedToken
 } from "@effect-itwin/verify"
-import { Effect, Layer } from "effect"
+import { Console, Effect, Layer } from "effect"
 import { FetchHttpClient, HttpRouter, HttpServerResponse } from "effect/http"
 import { HttpApi, HttpApiEndpoint, HttpApiGroup } from "effect/http-api"
 import type { Redis } from "effect/persistence"
@@ -71,4 +80,29 @@ export const Api = HttpApi.make("backend").add(
   HttpApiGroup.make("backend")
     .add(HttpApiEndpoint.get("whoami", "/whoami").annotate(BearerSecurity.RequiredScopes, ["itwins:read"]))
     .middleware(BearerSecurity.BearerSecurity)
+)
+
+const hello = Effect.gen(function* () {
+  const { user } = yield* CurrentUser.CurrentUser
+  const { displayName } = yield* Users.me
+  return HttpServerResponse.text(`Hello ${displayName ?? user?.subject}`)
+})
+
+export const WebApp = HttpRouter.serve(
+  Layer.mergeAll(
+    SignInRoutes.layer({ baseUrl: "https://app.example.com", prompt: "login" }),
+    HttpRouter.add("GET", "/hello", hello).pipe(Layer.provide(CurrentUser.layer))
+  )
+).pipe(
+  Layer.provide(UserTokens.layerWith({ life: "8 hours" }).pipe(Layer.provideMerge(SessionStore.layerMemory))),
+  Layer.provide([EnvSecretProvider.layer, FetchHttpClient.layer])
+)
+
+export const signIn = LoopbackSignIn.signIn({
+  clientId: "native-Ab12",
+  redirectUris: ["http://127.0.0.1:3000/callback"],
+  open: Console.log
+}).pipe(
+  Effect.catchTag("NoFreePort", ({ redirectUris }) => Effect.die(redirectUris)),
+  Effect.provide(FetchHttpClient.layer)
 )
