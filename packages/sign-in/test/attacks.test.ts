@@ -325,6 +325,9 @@ describe("a session cookie that this app did not give to this browser", () => {
     ["another id and the id", (session) => `${sessionCookie}=${"B".repeat(43)}; ${sessionCookie}=${session}`],
     ["the id without the prefix", (session) => `itwin-session=${session}`],
     ["the id under other letters", (session) => `__host-itwin-session=${session}`],
+    // Another host of the site may set these names: a browser does not see the prefix.
+    ["the id under a name with a no-break space", (session) => `\u00a0${sessionCookie}=${session}`],
+    ["the id under a name with other white space", (session) => `\u2000${sessionCookie}=${session}`],
     ["a name of a prototype", (session) => `__proto__=${session}; constructor=${session}`],
     ["100 KB", () => `${sessionCookie}=${"A".repeat(100_000)}`],
     ["a path", () => `${sessionCookie}=../../../../../../etc/passwd-and-enough-letters`]
