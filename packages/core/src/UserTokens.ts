@@ -368,7 +368,11 @@ const makeWith = Effect.fnUntraced(function* (
     close: Effect.fnUntraced(
       function* (id: SessionId) {
         const session = Option.getOrUndefined(yield* stored(store.get(id)))
-        if (session === undefined) return { idToken: undefined }
+        if (session === undefined) {
+          // Another replica may have the key of a session that is unreadable here.
+          yield* stored(store.remove(id))
+          return { idToken: undefined }
+        }
         const { idToken, key, refreshToken } = session
         const ending = Effect.gen(function* () {
           yield* stored(store.remove(id))

@@ -259,6 +259,20 @@ describe("UserTokens", () => {
     }).pipe(Effect.provide(layerIms()))
   )
 
+  it.effect("ends a session also on a replica that does not have its key", () =>
+    Effect.gen(function* () {
+      const backend = { ...(yield* SessionStore.makeMemory), isPrivate: false }
+      const oldKey = Redacted.make("c2VhbGVkLXRleHQtZXhhbXBsZS1vbGRlci1rZXktMDE=")
+      const newKey = Redacted.make("c2VhbGVkLXRleHQtZXhhbXBsZS1uZXdlci1rZXktMDI=")
+      const first = yield* replica(SessionStore.make(backend, { keys: [newKey, oldKey] }))
+      const second = yield* replica(SessionStore.make(backend, { keys: [oldKey] }))
+      const id = yield* first.open(yield* signIn())
+      assert.strictEqual(reasonOf(yield* Effect.exit(second.session(id))), "SignedOut unknown")
+      assert.isUndefined((yield* second.close(id)).idToken)
+      assert.strictEqual(reasonOf(yield* Effect.exit(first.get(id))), "SignedOut unknown")
+    }).pipe(Effect.provide(silent), Effect.scoped, Effect.provide(layerIms()))
+  )
+
   it.effect("finishes a renewal that was sent before the layer closes", () =>
     Effect.gen(function* () {
       const store = yield* memory

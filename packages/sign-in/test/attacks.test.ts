@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AuthorizationCode, SealedText } from "@effect-itwin/core"
+import { AuthorizationCode, SealedText, SessionStore } from "@effect-itwin/core"
 import { FakeIms } from "@effect-itwin/testing"
 import { Effect, Option, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
@@ -343,6 +343,22 @@ describe("a session cookie that this app did not give to this browser", () => {
       browser.jar.clear()
       yield* browser.signIn()
       assert.strictEqual((yield* browser.load("/me")).status, 200)
+    }).pipe(Effect.scoped, Effect.provide(Platform()))
+  )
+})
+
+describe("a stolen session cookie", () => {
+  it.effect("is nobody after a sign-out at a replica that does not have the key of the session", () =>
+    Effect.gen(function* () {
+      const backend = { ...(yield* SessionStore.makeMemory), isPrivate: false }
+      const replicaWith = (...keys: Parameters<typeof SealedText.make>[0]) =>
+        Effect.provideService(replica(), SessionStore.SessionStore, SessionStore.make(backend, { keys }))
+      const here = makeBrowser(yield* replicaWith(otherKeys[0], keys[0]))
+      const there = makeBrowser(yield* replicaWith(keys[0]))
+      yield* here.signIn()
+      const cookie = `${sessionCookie}=${here.session()}`
+      assert.strictEqual((yield* there.post("/sign-out", { ...form, cookie })).location, `${origin}/`)
+      assert.strictEqual((yield* here.load("/me", { cookie })).status, 401)
     }).pipe(Effect.scoped, Effect.provide(Platform()))
   )
 })

@@ -126,21 +126,23 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: Settings) {
     const id = sessionIdOf(request.headers)
     if (Option.isNone(id)) return removeSession(redirect(postSignOutUrl))
     return yield* Effect.gen(function* () {
-      const { clientId } = yield* tokens.session(id.value)
+      const session = yield* tokens.session(id.value).pipe(
+        Effect.asSome,
+        Effect.catchIf(
+          ({ reason }) => reason._tag === "SignedOut",
+          () => Effect.succeedNone
+        )
+      )
+      // Also one that can't be read here, because another replica may have its key.
       const { idToken } = yield* tokens.close(id.value)
+      if (Option.isNone(session)) return removeSession(redirect(postSignOutUrl))
       const url = AuthorizationCode.endSessionUrl(environment, {
-        clientId,
+        clientId: session.value.clientId,
         idToken,
         postLogoutRedirectUri: postSignOutUrl
       })
       return removeSession(redirect(Redacted.value(url)))
-    }).pipe(
-      Effect.catch((error) =>
-        error._tag === "TokenError" && error.reason._tag === "SignedOut"
-          ? Effect.succeed(removeSession(redirect(postSignOutUrl)))
-          : logged(error, 503, stillSignedIn)
-      )
-    )
+    }).pipe(Effect.catch((error) => logged(error, 503, stillSignedIn)))
   }, withOwnServices)
 
   return { begin, complete, signOut }
