@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { AuthorizationCode, SealedText, SessionStore } from "@effect-itwin/core"
-import { FakeIms } from "@effect-itwin/testing"
-import { Effect, Option, Redacted, Schema } from "effect"
+import { FakeIms, Fault } from "@effect-itwin/testing"
+import { Effect, Fiber, Option, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
   ada,
@@ -292,6 +292,27 @@ describe("a used callback", () => {
       for (let time = 0; time < 3; time++) assert.strictEqual((yield* browser.open(callback.href)).status, 400)
       yield* fake.assertTokenRequests(1)
       assert.strictEqual((yield* browser.load("/me")).status, 200)
+    }).pipe(Effect.scoped, Effect.provide(Platform()))
+  )
+
+  it.effect("is sent to IMS once when the browser sends it again before it has the answer", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const browser = makeBrowser(yield* replica())
+      const { href } = yield* browser.callback()
+      yield* fake.script("POST /connect/token", Fault.once(Fault.delay("5 seconds")))
+      const opening = yield* Effect.forkChild(Effect.all([browser.open(href), browser.open(href)], { concurrency: 2 }))
+      yield* fake.awaitRequest("POST /connect/token")
+      // WebCrypto does not wait for the clock. It has finished for both when it has for a third one.
+      yield* browser.begin()
+      yield* TestClock.adjust("5 seconds")
+      const [first, second] = yield* Fiber.join(opening)
+      assert.deepStrictEqual(second.setCookie, first.setCookie)
+      assert.strictEqual(yield* fake.countRequests("POST /connect/token"), 1)
+      assert.strictEqual((yield* browser.load("/me")).status, 200)
+      // Afterwards as before.
+      assert.strictEqual((yield* browser.open(href)).status, 400)
+      assert.strictEqual((yield* browser.signIn()).status, 303)
     }).pipe(Effect.scoped, Effect.provide(Platform()))
   )
 
