@@ -651,6 +651,24 @@ describe("UserTokens", () => {
     }).pipe(Effect.provide(layerIms()))
   )
 
+  it.effect.each<readonly [string, Effect.Effect<unknown, unknown>, string]>([
+    ["dies with the secret", Effect.die(new Error("fake-secret-a+b/=")), "Defect"],
+    ["fails with another error", Effect.fail(new Error("fake-secret-a+b/=")), "Defect"],
+    ["returns something else", Effect.succeed("fake-secret-a+b/="), "Defect"],
+    ["does not return", Effect.never, "Unavailable"]
+  ])("reads the credentials with a typed error when the provider %s", ([_name, credentials, reason]) =>
+    Effect.gen(function* () {
+      const provider = { credentials } as unknown as SecretProvider.SecretProvider["Service"]
+      const tokens = yield* Effect.provideService(replica(yield* memory), SecretProvider.SecretProvider, provider)
+      // As in a route that is not interrupted.
+      const reading = yield* Effect.forkChild(Effect.uninterruptible(Effect.flip(tokens.credentials)))
+      yield* minutes(1)
+      const error = yield* Fiber.join(reading)
+      assert.strictEqual(error.reason._tag, reason)
+      assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "fake-secret")
+    }).pipe(Effect.scoped, Effect.provide(layerIms()))
+  )
+
   it.effect("finishes a sign-out whose caller has gone", () =>
     Effect.gen(function* () {
       const tokens = yield* replica(yield* memory)
