@@ -368,21 +368,18 @@ const makeWith = Effect.fnUntraced(function* (
     close: Effect.fnUntraced(
       function* (id: SessionId) {
         const session = Option.getOrUndefined(yield* stored(store.get(id)))
-        if (session === undefined) {
-          // Another replica may have the key of a session that is unreadable here.
-          yield* stored(store.remove(id))
-          return { idToken: undefined }
-        }
-        const { idToken, key, refreshToken } = session
         const ending = Effect.gen(function* () {
+          // Also one that is unreadable here: another replica may have its key.
           yield* stored(store.remove(id))
+          if (session === undefined) return
+          const { key, refreshToken } = session
           const unsaved = sessions.get(key)?.unsaved
           forget(key)
           for (const token of [refreshToken, unsaved?.session.refreshToken])
             if (token !== undefined) yield* revoke(token)
         })
         yield* renewal.finish(ending)
-        return { idToken }
+        return { idToken: session?.idToken }
       },
       Effect.provideService(Clock.Clock, clock)
     )
