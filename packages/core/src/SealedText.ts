@@ -2,8 +2,9 @@
  * Seals text under keys that the program has, so that it can be kept where others can read and write: in a store, or in
  * a cookie.
  *
- * {@link make} takes a list of keys. The first one seals, and each of them opens. To replace a key, put the new one
- * first, and remove the old one when nothing is left that it sealed.
+ * {@link make} takes a list of keys. The first one seals, and each of them opens. To replace a key, add the new one at
+ * the end wherever sealed texts are opened. Then move it to the front, and remove the old one when nothing is left that
+ * it sealed.
  *
  * **Details**
  *

@@ -85,11 +85,11 @@ import type { IdToken, SignedIn } from "./AuthorizationCode.ts"
 import { type ClientCredentials, PublicClient } from "./ClientCredentials.ts"
 import * as Environment from "./Environment.ts"
 import { checkCount, checkLimit } from "./internal/checkOption.ts"
-import { detached } from "./internal/detached.ts"
 import { pinTransport } from "./internal/http/pinTransport.ts"
 import { type Ask, makeAcquireToken } from "./internal/life/acquireToken.ts"
 import { lastKnownGoodOf, marginsOf } from "./internal/life/options.ts"
 import * as phase from "./internal/life/phase.ts"
+import { readCredentials } from "./internal/life/readCredentials.ts"
 import { makeRunRequest } from "./internal/life/runRequest.ts"
 import { type Attempt, makeTokenLife, type TokenLife } from "./internal/life/tokenLife.ts"
 import { isSame } from "./internal/life/tokens.ts"
@@ -151,7 +151,7 @@ export class UserTokens extends Context.Service<
     readonly close: (
       id: SessionId
     ) => Effect.Effect<{ readonly idToken: Redacted.Redacted | undefined }, TokenError.TokenError>
-    /** Reads the credentials of the app. */
+    /** Reads the credentials of the app, within `totalTimeout` of `RetryPolicy`. */
     readonly credentials: Effect.Effect<ClientCredentials | PublicClient, SecretProviderError>
     /** The environment with which the layer was built. */
     readonly environment: Environment.Environment
@@ -246,7 +246,7 @@ const makeWith = Effect.fnUntraced(function* (
 
   /** A refresh token that is not revoked ends by itself, so a failure is only logged. */
   const revoke = (token: Redacted.Redacted): Effect.Effect<void> =>
-    detached(app.credentials).pipe(
+    app.credentials.pipe(
       Effect.flatMap((credentials) => revokeToken(environment, credentials, token, "refresh_token")),
       Effect.provideService(HttpClient.HttpClient, client),
       Effect.updateContext(withOwnTransport),
@@ -368,17 +368,18 @@ const makeWith = Effect.fnUntraced(function* (
     close: Effect.fnUntraced(
       function* (id: SessionId) {
         const session = Option.getOrUndefined(yield* stored(store.get(id)))
-        if (session === undefined) return { idToken: undefined }
-        const { idToken, key, refreshToken } = session
         const ending = Effect.gen(function* () {
+          // Also one that is unreadable here: another replica may have its key.
           yield* stored(store.remove(id))
+          if (session === undefined) return
+          const { key, refreshToken } = session
           const unsaved = sessions.get(key)?.unsaved
           forget(key)
           for (const token of [refreshToken, unsaved?.session.refreshToken])
             if (token !== undefined) yield* revoke(token)
         })
         yield* renewal.finish(ending)
-        return { idToken }
+        return { idToken: session?.idToken }
       },
       Effect.provideService(Clock.Clock, clock)
     )
@@ -399,10 +400,11 @@ export const make: (
   SecretProvider | SessionStore | HttpClient.HttpClient | Scope.Scope
 > = Effect.fnUntraced(function* (options: WebOptions = {}) {
   const provider = yield* SecretProvider
+  const { totalTimeout } = yield* RetryPolicy
   const lastKnownGood = lastKnownGoodOf("UserTokens", options.lastKnownGood)
   return yield* makeWith(
     {
-      credentials: provider.credentials,
+      credentials: readCredentials(provider, totalTimeout),
       acquire: ({ environment, now }, ask) =>
         makeAcquireToken({ provider, endpoint: environment.tokenEndpoint, lastKnownGood, now, ask })
     },

@@ -261,6 +261,20 @@ describe("UserTokens", () => {
     }).pipe(Effect.provide(layerIms()))
   )
 
+  it.effect("ends a session also on a replica that does not have its key", () =>
+    Effect.gen(function* () {
+      const backend = { ...(yield* SessionStore.makeMemory), isPrivate: false }
+      const oldKey = Redacted.make("c2VhbGVkLXRleHQtZXhhbXBsZS1vbGRlci1rZXktMDE=")
+      const newKey = Redacted.make("c2VhbGVkLXRleHQtZXhhbXBsZS1uZXdlci1rZXktMDI=")
+      const first = yield* replica(SessionStore.make(backend, { keys: [newKey, oldKey] }))
+      const second = yield* replica(SessionStore.make(backend, { keys: [oldKey] }))
+      const id = yield* first.open(yield* signIn())
+      assert.strictEqual(reasonOf(yield* Effect.exit(second.session(id))), "SignedOut unknown")
+      assert.isUndefined((yield* second.close(id)).idToken)
+      assert.strictEqual(reasonOf(yield* Effect.exit(first.get(id))), "SignedOut unknown")
+    }).pipe(Effect.provide(silent), Effect.scoped, Effect.provide(layerIms()))
+  )
+
   it.effect("finishes a renewal that was sent before the layer closes", () =>
     Effect.gen(function* () {
       const store = yield* memory
@@ -655,6 +669,24 @@ describe("UserTokens", () => {
       yield* minutes(46)
       assert.notStrictEqual(textOf(yield* tokens.get(id)), textOf(first))
     }).pipe(Effect.provide(layerIms()))
+  )
+
+  it.effect.each<readonly [string, Effect.Effect<unknown, unknown>, string]>([
+    ["dies with the secret", Effect.die(new Error("fake-secret-a+b/=")), "Defect"],
+    ["fails with another error", Effect.fail(new Error("fake-secret-a+b/=")), "Defect"],
+    ["returns something else", Effect.succeed("fake-secret-a+b/="), "Defect"],
+    ["does not return", Effect.never, "Unavailable"]
+  ])("reads the credentials with a typed error when the provider %s", ([_name, credentials, reason]) =>
+    Effect.gen(function* () {
+      const provider = { credentials } as unknown as SecretProvider.SecretProvider["Service"]
+      const tokens = yield* Effect.provideService(replica(yield* memory), SecretProvider.SecretProvider, provider)
+      // As in a route that is not interrupted.
+      const reading = yield* Effect.forkChild(Effect.uninterruptible(Effect.flip(tokens.credentials)))
+      yield* minutes(1)
+      const error = yield* Fiber.join(reading)
+      assert.strictEqual(error.reason._tag, reason)
+      assert.notInclude(`${error.message} ${JSON.stringify(error)}`, "fake-secret")
+    }).pipe(Effect.scoped, Effect.provide(layerIms()))
   )
 
   it.effect("finishes a sign-out whose caller has gone", () =>

@@ -175,6 +175,20 @@ export const userRows: ReadonlyArray<Row> = [
   ),
   mutation("keeps a session that was closed", users, "yield* stored(store.remove(id))\n", "", usersTest),
   mutation(
+    "keeps a session that was closed where its key is unknown",
+    users,
+    "yield* stored(store.remove(id))\n          if (session === undefined) return\n",
+    "if (session === undefined) return\n          yield* stored(store.remove(id))\n",
+    usersTest
+  ),
+  mutation(
+    "hands on what the secret provider failed with",
+    users,
+    "credentials: readCredentials(provider, totalTimeout),",
+    "credentials: provider.credentials,",
+    usersTest
+  ),
+  mutation(
     "revokes nothing at the sign-out",
     users,
     "if (token !== undefined) yield* revoke(token)",

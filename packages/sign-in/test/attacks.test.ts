@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { AuthorizationCode, SealedText } from "@effect-itwin/core"
-import { FakeIms } from "@effect-itwin/testing"
-import { Effect, Option, Redacted, Schema } from "effect"
+import { AuthorizationCode, SealedText, SessionStore } from "@effect-itwin/core"
+import { FakeIms, Fault } from "@effect-itwin/testing"
+import { Effect, Fiber, Option, Redacted, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
   ada,
@@ -295,6 +295,27 @@ describe("a used callback", () => {
     }).pipe(Effect.scoped, Effect.provide(Platform()))
   )
 
+  it.effect("is sent to IMS once when the browser sends it again before it has the answer", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const browser = makeBrowser(yield* replica())
+      const { href } = yield* browser.callback()
+      yield* fake.script("POST /connect/token", Fault.once(Fault.delay("5 seconds")))
+      const opening = yield* Effect.forkChild(Effect.all([browser.open(href), browser.open(href)], { concurrency: 2 }))
+      yield* fake.awaitRequest("POST /connect/token")
+      // WebCrypto does not wait for the clock. It has finished for both when it has for a third one.
+      yield* browser.begin()
+      yield* TestClock.adjust("5 seconds")
+      const [first, second] = yield* Fiber.join(opening)
+      assert.deepStrictEqual(second.setCookie, first.setCookie)
+      assert.strictEqual(yield* fake.countRequests("POST /connect/token"), 1)
+      assert.strictEqual((yield* browser.load("/me")).status, 200)
+      // Afterwards as before.
+      assert.strictEqual((yield* browser.open(href)).status, 400)
+      assert.strictEqual((yield* browser.signIn()).status, 303)
+    }).pipe(Effect.scoped, Effect.provide(Platform()))
+  )
+
   it.effect("gives a thief who has the address no session", () =>
     Effect.gen(function* () {
       const send = yield* replica()
@@ -325,6 +346,9 @@ describe("a session cookie that this app did not give to this browser", () => {
     ["another id and the id", (session) => `${sessionCookie}=${"B".repeat(43)}; ${sessionCookie}=${session}`],
     ["the id without the prefix", (session) => `itwin-session=${session}`],
     ["the id under other letters", (session) => `__host-itwin-session=${session}`],
+    // Another host of the site may set these names: a browser does not see the prefix.
+    ["the id under a name with a no-break space", (session) => `\u00a0${sessionCookie}=${session}`],
+    ["the id under a name with other white space", (session) => `\u2000${sessionCookie}=${session}`],
     ["a name of a prototype", (session) => `__proto__=${session}; constructor=${session}`],
     ["100 KB", () => `${sessionCookie}=${"A".repeat(100_000)}`],
     ["a path", () => `${sessionCookie}=../../../../../../etc/passwd-and-enough-letters`]
@@ -340,6 +364,22 @@ describe("a session cookie that this app did not give to this browser", () => {
       browser.jar.clear()
       yield* browser.signIn()
       assert.strictEqual((yield* browser.load("/me")).status, 200)
+    }).pipe(Effect.scoped, Effect.provide(Platform()))
+  )
+})
+
+describe("a stolen session cookie", () => {
+  it.effect("is nobody after a sign-out at a replica that does not have the key of the session", () =>
+    Effect.gen(function* () {
+      const backend = { ...(yield* SessionStore.makeMemory), isPrivate: false }
+      const replicaWith = (...keys: Parameters<typeof SealedText.make>[0]) =>
+        Effect.provideService(replica(), SessionStore.SessionStore, SessionStore.make(backend, { keys }))
+      const here = makeBrowser(yield* replicaWith(otherKeys[0], keys[0]))
+      const there = makeBrowser(yield* replicaWith(keys[0]))
+      yield* here.signIn()
+      const cookie = `${sessionCookie}=${here.session()}`
+      assert.strictEqual((yield* there.post("/sign-out", { ...form, cookie })).location, `${origin}/`)
+      assert.strictEqual((yield* here.load("/me", { cookie })).status, 401)
     }).pipe(Effect.scoped, Effect.provide(Platform()))
   )
 })

@@ -83,6 +83,9 @@ describe("the cookies", () => {
     // A browser sends a `__Host-` cookie once.
     ["a=1; a=2; b=3", { b: "3" }],
     ["a=1; a=1", {}],
+    ["a=1;\t b=2", { a: "1", b: "2" }],
+    // Other white space is a part of the name. A browser compares the name with it.
+    ["\u00a0a=1; \u2000a=2; \ufeffa=3; \va=4", { "\u00a0a": "1", "\u2000a": "2", "\ufeffa": "3", "\va": "4" }],
     ["__proto__=1", { ["__proto__"]: "1" }]
   ])("of the header %j are read", (cookie, expected) => {
     assert.deepStrictEqual([...cookiesOf(headersOf({ cookie }))], Object.entries(expected))

@@ -17,15 +17,20 @@ const maxValue = 4096
 
 const attributes = { path: "/", secure: true, httpOnly: true, sameSite: "lax" } as const
 
-/** Returns the cookies of the request. A name that occurs twice is left out, because no browser sends one twice. */
+/**
+ * Returns the cookies of the request. A name that occurs twice is left out, because no browser sends one twice.
+ *
+ * Names and values are not trimmed: `trim` removes a no-break space too. Another host of the same site may set a cookie
+ * with one before `__Host-`, because a browser compares the prefix with the whole name.
+ */
 export const cookiesOf = (headers: Headers.Headers): ReadonlyMap<string, string> => {
   const found = new Map<string, string>()
   const seen = new Set<string>()
-  for (const pair of (headers.cookie ?? "").split(";")) {
+  for (const pair of (headers.cookie ?? "").split(/;[ \t]*/)) {
     const at = pair.indexOf("=")
     if (at < 0) continue
-    const name = pair.slice(0, at).trim()
-    const value = pair.slice(at + 1).trim()
+    const name = pair.slice(0, at)
+    const value = pair.slice(at + 1)
     if (seen.has(name) || value.length > maxValue) found.delete(name)
     else found.set(name, value)
     seen.add(name)

@@ -8,6 +8,7 @@ import { SignInError, UnknownState } from "@effect-itwin/core/SignInError"
 import * as TokenRequest from "@effect-itwin/core/TokenRequest"
 import { UserTokens } from "@effect-itwin/core/UserTokens"
 import * as DateTime from "effect/DateTime"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpClient from "effect/http/HttpClient"
@@ -95,6 +96,27 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: Settings) {
       onSome: (id) => Effect.catch(store.remove(id), (error) => Effect.ignoreCause(Effect.logWarning(error.message)))
     })
 
+  /** The callbacks that are being answered, by their state. */
+  const completing = new Map<string, Deferred.Deferred<Response>>()
+
+  /**
+   * Answers a callback that the browser sends again before it has the answer, as a reload does, with the same answer. A
+   * code that IMS gets twice ends all that came from it (RFC 6749 §4.1.2).
+   */
+  const once = <R>(state: string, self: Effect.Effect<Response, never, R>) =>
+    Effect.suspend(() => {
+      const first = completing.get(state)
+      if (first !== undefined) return Deferred.await(first)
+      const answer = Deferred.makeUnsafe<Response>()
+      completing.set(state, answer)
+      return Effect.onExit(self, (exit) =>
+        Effect.sync(() => {
+          completing.delete(state)
+          Deferred.doneUnsafe(answer, exit)
+        })
+      )
+    })
+
   const complete = Effect.fnUntraced(function* (request: Request) {
     const refusal = refusalOf(request)
     if (refusal !== undefined) return refusal
@@ -109,7 +131,7 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: Settings) {
       pending: { returnTo, transaction },
       remove
     } = found.value
-    return yield* Effect.gen(function* () {
+    const answer = Effect.gen(function* () {
       const signedIn = yield* AuthorizationCode.redeem(query, transaction, yield* tokens.credentials)
       const id = yield* tokens.open(signedIn)
       const session = yield* tokens.session(id)
@@ -119,6 +141,7 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: Settings) {
       Effect.catch((error) => failurePage(error, returnTo)),
       Effect.map(remove)
     )
+    return yield* once(Redacted.value(transaction.state), answer)
   }, withOwnServices)
 
   const signOut = Effect.fnUntraced(function* (request: Request) {
@@ -126,21 +149,23 @@ export const makeHandlers = Effect.fnUntraced(function* (settings: Settings) {
     const id = sessionIdOf(request.headers)
     if (Option.isNone(id)) return removeSession(redirect(postSignOutUrl))
     return yield* Effect.gen(function* () {
-      const { clientId } = yield* tokens.session(id.value)
+      const session = yield* tokens.session(id.value).pipe(
+        Effect.asSome,
+        Effect.catchIf(
+          ({ reason }) => reason._tag === "SignedOut",
+          () => Effect.succeedNone
+        )
+      )
+      // Also one that can't be read here, because another replica may have its key.
       const { idToken } = yield* tokens.close(id.value)
+      if (Option.isNone(session)) return removeSession(redirect(postSignOutUrl))
       const url = AuthorizationCode.endSessionUrl(environment, {
-        clientId,
+        clientId: session.value.clientId,
         idToken,
         postLogoutRedirectUri: postSignOutUrl
       })
       return removeSession(redirect(Redacted.value(url)))
-    }).pipe(
-      Effect.catch((error) =>
-        error._tag === "TokenError" && error.reason._tag === "SignedOut"
-          ? Effect.succeed(removeSession(redirect(postSignOutUrl)))
-          : logged(error, 503, stillSignedIn)
-      )
-    )
+    }).pipe(Effect.catch((error) => logged(error, 503, stillSignedIn)))
   }, withOwnServices)
 
   return { begin, complete, signOut }

@@ -1,18 +1,14 @@
-// Reads the credentials of the app and requests a token with them. Only this module knows `SecretProvider`.
-import * as Cause from "effect/Cause"
+// Reads the credentials of the app and requests a token with them. Only this module and
+// `readCredentials` know `SecretProvider`.
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Redacted from "effect/Redacted"
-import * as Schema from "effect/Schema"
-import { ClientCredentials } from "../../ClientCredentials.ts"
+import type { ClientCredentials } from "../../ClientCredentials.ts"
 import type { SecretProvider } from "../../SecretProvider.ts"
-import * as SecretProviderError from "../../SecretProviderError.ts"
+import type * as SecretProviderError from "../../SecretProviderError.ts"
 import * as TokenError from "../../TokenError.ts"
-import { detached } from "../detached.ts"
-import { defectOf } from "../shown/defect.ts"
-import { formatDuration } from "../shown/formatDuration.ts"
 import { longestStated } from "./backoff.ts"
+import { readCredentials } from "./readCredentials.ts"
 import type { Acquired, Attempt } from "./tokenLife.ts"
 
 /** Requests a token for the key with these credentials. */
@@ -34,15 +30,6 @@ export interface Options<K> {
 
 const isSameSecret = (self: ClientCredentials, that: ClientCredentials): boolean =>
   self.clientId === that.clientId && Redacted.value(self.clientSecret) === Redacted.value(that.clientSecret)
-
-const fields = { provider: "SecretProvider", secretName: "the credentials of the app" }
-
-const isCredentials: (value: unknown) => value is ClientCredentials = Schema.is(ClientCredentials)
-
-const checkBackend = "Check the status of its backend, and the network path to it."
-
-const providerError = (reason: SecretProviderError.SecretProviderErrorReason) =>
-  new SecretProviderError.SecretProviderError({ reason })
 
 /** Tells whether the backend is unreachable or throttles, which says nothing about the credentials. */
 const isOutage = ({ reason }: SecretProviderError.SecretProviderError): boolean =>
@@ -74,23 +61,7 @@ export const makeAcquireToken = <K>(
       // Leaves time for the token request.
       const limit = Duration.times(attempt.timeLeft(), 2 / 3)
       const generation = forgotten
-      return detached(provider.credentials).pipe(
-        Effect.filterOrElse(isCredentials, () => Effect.die(new TypeError())),
-        // The defect of the provider may contain the secret. At run time, the provider may also fail with another
-        // value.
-        Effect.catchCause((cause) => {
-          const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-          if (SecretProviderError.isSecretProviderError(error) && !Cause.hasDies(cause)) return Effect.fail(error)
-          const defect = defectOf(Option.isSome(Cause.findErrorOption(cause)) ? Cause.die(error) : cause)
-          return Effect.fail(providerError(new SecretProviderError.Defect({ ...fields, ...defect })))
-        }),
-        Effect.timeoutOrElse({
-          duration: limit,
-          orElse: () => {
-            const advice = `The provider did not return within ${formatDuration(limit)}. ${checkBackend}`
-            return Effect.fail(providerError(new SecretProviderError.Unavailable({ ...fields, advice })))
-          }
-        }),
+      return readCredentials(provider, limit).pipe(
         // A disabled secret is a kill switch: the last good credentials are not used, not even in a later outage.
         Effect.tapError((error) =>
           Effect.sync(() => {
