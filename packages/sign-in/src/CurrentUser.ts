@@ -68,7 +68,7 @@ import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import { isForeign } from "./internal/fetchMetadata.ts"
+import { isForeign, isNavigation } from "./internal/fetchMetadata.ts"
 import { crossOrigin, notStored, signInFirst, unavailable } from "./internal/refusals.ts"
 import { removeSession, sessionIdOf } from "./internal/session.ts"
 
@@ -107,7 +107,15 @@ type Response = HttpServerResponse.HttpServerResponse
 
 const isSignedOut = (error: unknown): boolean => isTokenError(error) && error.reason._tag === "SignedOut"
 
-const sendToSignIn = (request: HttpServerRequest.HttpServerRequest): Response => removeSession(signInFirst(request))
+/**
+ * Removes the cookie of a session that has ended, from a navigation only. A background request may be older than a new
+ * sign-in, and its response would sign the user out.
+ */
+const forgetSession = (request: HttpServerRequest.HttpServerRequest, response: Response): Response =>
+  isNavigation(request) ? removeSession(response) : response
+
+const sendToSignIn = (request: HttpServerRequest.HttpServerRequest): Response =>
+  forgetSession(request, signInFirst(request))
 
 /** Reads the session of a request. */
 const makeRead = (options: ITwinHttpClient.Options) =>
@@ -199,7 +207,9 @@ export const layerOptionalWith = (
           if (Option.isNone(id) || isForeign(request)) return withUser(Option.none())
           return Effect.matchEffect(read(id.value), {
             onFailure: (error) =>
-              isSignedOut(error) ? Effect.map(withUser(Option.none()), removeSession) : answerTo(request, error),
+              isSignedOut(error)
+                ? Effect.map(withUser(Option.none()), (response) => forgetSession(request, response))
+                : answerTo(request, error),
             onSuccess: (user) => withUser(Option.some(user))
           })
         })
