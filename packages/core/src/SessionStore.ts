@@ -9,8 +9,8 @@
  * - A store implements {@link Backend}: six steps on text. {@link make} adds the rest: names, sealing, limits, and the
  *   lock. A backend sees a SHA-256 digest of the id, and the session sealed with AES-256-GCM, bound to that digest. So a
  *   copy of the store gives nobody a session.
- * - `keys` is a list: the first key seals, all of them open. To replace a key, put the new one first, and remove the old
- *   one after the longest life of a session.
+ * - `keys` is a list: the first key seals, all of them open. To replace a key, add the new one at the end in every replica,
+ *   then put it first, and remove the old one after the longest life of a session.
  * - The lock makes the replicas renew a session one after the other. Its holder renews the lock. When the holder dies,
  *   the lock ends within 5 s.
  * - {@link layerMemory} is for one process. It seals nothing, because nothing leaves the process.
