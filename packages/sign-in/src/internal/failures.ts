@@ -34,7 +34,7 @@ const unexpected: Text = {
 const expired: Text = {
   status: 400,
   title: "This sign-in has expired",
-  text: "It was completed already, took longer than 10 minutes, or began in another browser. Sign in again."
+  text: "It was completed already, took longer than 10 minutes, or began in another browser or at another address of this app. Sign in again."
 }
 
 const signInTexts: Readonly<Record<SignInError["reason"]["_tag"], Text>> = {
