@@ -2,16 +2,15 @@
 import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import { ITwinHttpClient, SessionStore, TokenCache, Users, UserTokens } from "@effect-itwin/core"
 import { LoopbackSignIn } from "@effect-itwin/sign-in"
-import { Config, Console, Effect, Layer } from "effect"
+import { Config, Console, Effect, Layer, String as Text } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { openBrowser } from "./browser.ts"
 
-/** Registered with the app. Several, because another program may have a port. */
-const redirectUris = [
-  "http://127.0.0.1:37610/callback",
-  "http://127.0.0.1:37611/callback",
-  "http://127.0.0.1:37612/callback"
-] as const
+/** Registered with the app. Several, because another program may have a port. REDIRECT_URIS replaces them. */
+const redirectUris = Config.String("REDIRECT_URIS").pipe(
+  Config.withDefault("http://127.0.0.1:37610/callback,http://127.0.0.1:37611/callback,http://127.0.0.1:37612/callback"),
+  Config.map(Text.split(","))
+)
 
 /** What the program does with the platform. It is the same code as in a service or a web app. */
 const greet = Effect.flatMap(Users.me, ({ displayName }) => Console.log(`Hello ${displayName}`))
@@ -22,7 +21,7 @@ const program = Effect.gen(function* () {
 
   const signedIn = yield* LoopbackSignIn.signIn({
     clientId,
-    redirectUris,
+    redirectUris: yield* redirectUris,
     open: (url) => Effect.andThen(Console.log(`Sign in at ${url}`), opensBrowser ? openBrowser(url) : Effect.void)
   })
 

@@ -1,7 +1,7 @@
 /** A web app whose users sign in with their Bentley account; docs/web-app.md explains the parts. */
 import { createServer } from "node:http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
-import { Environment, SessionStore, TokenError, Users, UserTokens } from "@effect-itwin/core"
+import { Environment, SessionStore, Users, UserTokens } from "@effect-itwin/core"
 import { EnvSecretProvider } from "@effect-itwin/provider-env"
 import { CurrentUser, SignInRoutes } from "@effect-itwin/sign-in"
 import { Config, DateTime, Effect, Layer, Option } from "effect"
@@ -24,8 +24,8 @@ const me = Effect.gen(function* () {
   return pages.profile(user, `${until} UTC`)
 }).pipe(
   Effect.catch((error) =>
-    // The session ended meanwhile: CurrentUser sends the person to the sign-in.
-    TokenError.isTokenError(error) && error.reason._tag === "SignedOut"
+    // If the session has ended, CurrentUser sends the person to the sign-in.
+    error.reason._tag === "SignedOut" || error.reason._tag === "Unauthorized"
       ? Effect.fail(error)
       : Effect.as(Effect.logWarning(error.message), pages.unavailable)
   )

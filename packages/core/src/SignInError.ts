@@ -93,7 +93,7 @@ export class UnknownState extends Schema.Error<UnknownState>("@effect-itwin/core
   _tag: Schema.tag("UnknownState")
 }) {
   override get message(): string {
-    return "The callback does not belong to this sign-in, because its state is missing or is another one. Start the sign-in again."
+    return "The callback does not belong to a sign-in of this browser or program: its state is missing or unknown. Start the sign-in again, at the host of the redirect URI."
   }
 }
 
@@ -125,7 +125,7 @@ export class NoAnswer extends Schema.Error<NoAnswer>("@effect-itwin/core/SignInE
   limit: Schema.Duration
 }) {
   override get message(): string {
-    return `The sign-in was not completed within ${formatDuration(this.limit)}. Start the sign-in again.`
+    return `The sign-in was not completed within ${formatDuration(this.limit)}. Start the sign-in again. If IMS showed an error page, compare the client id and the redirect URI with My Apps.`
   }
 }
 

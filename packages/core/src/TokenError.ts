@@ -427,8 +427,9 @@ const signedOut: Record<SignedOut["why"], string> = {
 export class SignedOut extends Schema.Error<SignedOut>("@effect-itwin/core/TokenError/SignedOut")({
   _tag: Schema.tag("SignedOut"),
   /**
-   * `unknown`: the store has no such session. `ended`: the user signed out. `expired`: the session reached its longest
-   * life, or its access token expired and there is no refresh token. `rejected`: IMS rejected the refresh token.
+   * `unknown`: the store has no such session any more. `ended`: the user signed out meanwhile. `expired`: the session
+   * reached its longest life, or its access token expired and there is no refresh token. `rejected`: IMS rejected the
+   * refresh token.
    */
   why: Schema.Literals(["unknown", "ended", "expired", "rejected"])
 }) {

@@ -48,8 +48,8 @@ describe("AuthorizationCode.decode", () => {
     const error = Result.getOrThrow(Result.flip(AuthorizationCode.decode(query, transaction, issuer, now)))
     assert.strictEqual(
       error.message,
-      "The callback does not belong to this sign-in, because its state is missing or is another one. Start the sign-in " +
-        "again. (issuer https://ims.bentley.com, client id web-Ab12) See docs/errors.md#sign-in-unknownstate"
+      "The callback does not belong to a sign-in of this browser or program: its state is missing or unknown. Start the " +
+        "sign-in again, at the host of the redirect URI. (issuer https://ims.bentley.com, client id web-Ab12) See docs/errors.md#sign-in-unknownstate"
     )
     assert.notInclude(JSON.stringify(error), "555")
   })
@@ -320,7 +320,10 @@ describe("SignInError", () => {
     const late = makeTransaction({ startedAt: DateTime.subtract(now, { minutes: 11 }) })
     const query = new URLSearchParams({ state, code })
     const error = Result.getOrThrow(Result.flip(AuthorizationCode.decode(query, late, issuer, now)))
-    assert.include(error.message, "The sign-in was not completed within 10 min. Start the sign-in again.")
+    assert.include(
+      error.message,
+      "The sign-in was not completed within 10 min. Start the sign-in again. If IMS showed an error page"
+    )
     assert.isTrue(error.isRetryable)
   })
 })

@@ -16,8 +16,8 @@
  * **Details**
  *
  * - The store is read on each request, so a sign-out holds on every replica at once.
- * - If the session ends while a handler runs, the handler gets a `TokenError` with the reason `SignedOut`. If it fails
- *   with that, the answer is the one of a session that has ended.
+ * - If the session ends while a handler runs, the handler gets a `TokenError` with the reason `SignedOut`, or the 401 of
+ *   an API. If it fails, and the session has ended, the answer is the one of a session that has ended.
  * - A response without `Cache-Control` gets `no-store`, so that no cache shows it to another user.
  *
  * **Gotchas**
@@ -107,6 +107,10 @@ type Response = HttpServerResponse.HttpServerResponse
 
 const isSignedOut = (error: unknown): boolean => isTokenError(error) && error.reason._tag === "SignedOut"
 
+/** A call of an API fails with its 401, not with `SignedOut`, when IMS rejects the refresh token after that 401. */
+const hasEnded = (read: Effect.Effect<unknown, TokenError>): Effect.Effect<boolean> =>
+  Effect.match(read, { onFailure: isSignedOut, onSuccess: () => false })
+
 /**
  * Removes the cookie of a session that has ended, from a navigation only. A background request may be older than a new
  * sign-in, and its response would sign the user out.
@@ -169,7 +173,9 @@ export const layerWith = (
                   Effect.provideService(CurrentUser, user),
                   Effect.provideService(ITwinHttpClient.ITwinHttpClient, user.client),
                   Effect.catch((error) =>
-                    isSignedOut(error) ? Effect.succeed(sendToSignIn(request)) : Effect.fail(error)
+                    Effect.flatMap(isSignedOut(error) ? Effect.succeed(true) : hasEnded(read(id.value)), (isOut) =>
+                      isOut ? Effect.succeed(sendToSignIn(request)) : Effect.fail(error)
+                    )
                   ),
                   Effect.map(notStored)
                 )

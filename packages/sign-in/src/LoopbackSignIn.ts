@@ -20,26 +20,15 @@
  *
  * **Example** (Signing a user in)
  *
- * ```ts test
- * import { assert, it } from "@effect/vitest"
- * import { SignInError } from "@effect-itwin/core"
+ * ```ts
  * import { LoopbackSignIn } from "@effect-itwin/sign-in"
- * import { FakeIms } from "@effect-itwin/testing"
- * import { Console, Effect } from "effect"
+ * import { Console } from "effect"
  *
- * const signIn = LoopbackSignIn.signIn({
+ * export const signIn = LoopbackSignIn.signIn({
  *   clientId: "native-Ab12",
- *   redirectUris: ["http://127.0.0.1:37015/callback", "http://127.0.0.1:37016/callback"],
- *   open: (url) => Console.log(`Open ${url} in a browser.`),
- *   timeout: "50 millis"
+ *   redirectUris: ["http://127.0.0.1:37610/callback", "http://127.0.0.1:37611/callback"],
+ *   open: (url) => Console.log(`Open ${url} in a browser.`)
  * })
- *
- * it.live("fails when nobody signs in", () =>
- *   Effect.gen(function* () {
- *     const error = yield* Effect.flip(signIn)
- *     assert.isTrue(SignInError.isSignInError(error) && error.reason._tag === "NoAnswer")
- *   }).pipe(Effect.provide(FakeIms.layerTest()))
- * )
  * ```
  *
  * @since 0.1.0

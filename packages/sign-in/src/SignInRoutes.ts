@@ -97,8 +97,8 @@ export interface Options {
   readonly postSignOutUrl?: string | undefined
   /**
    * The keys that seal sign-ins in progress, as in `SealedText.make`: the first one seals, all of them open. Every
-   * replica needs the same ones; {@link keysConfig} reads them from a variable. By default a key that only this layer has, which fits one replica: sign-ins in progress
-   * do not outlast a restart.
+   * replica needs the same ones; {@link keysConfig} reads them from a variable. By default a key that only this layer
+   * has, which fits one replica: sign-ins in progress do not outlast a restart.
    */
   readonly keys?: NonEmptyReadonlyArray<Redacted.Redacted> | undefined
 }

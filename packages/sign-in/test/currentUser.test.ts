@@ -1,9 +1,10 @@
 import { assert, describe, expectTypeOf, it } from "@effect/vitest"
-import { ITwinHttpClient, SessionStore, Users, UserTokens } from "@effect-itwin/core"
+import { ITwinHttpClient, SessionStore, TokenError, Users, UserTokens } from "@effect-itwin/core"
 import { CurrentUser, SignInRoutes } from "@effect-itwin/sign-in"
 import { FakeIms, Fault } from "@effect-itwin/testing"
-import { Effect, Layer } from "effect"
+import { Effect, Fiber, Layer, Queue } from "effect"
 import { type HttpClient, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { ada, form, keys, makeBrowser, navigate, origin, Platform, replica, script, sessionCookie } from "./support.ts"
 
 const makeApp = Effect.map(replica(), makeBrowser)
@@ -198,6 +199,45 @@ describe("CurrentUser.layer with a session", () => {
         assert.strictEqual(answer.status, status)
         assert.deepStrictEqual(answer.setCookie, [])
       }
+    }).pipe(Effect.scoped, Effect.provide(Platform()))
+  )
+
+  it.effect("asks to sign in when IMS ended the sign-in, which an API tells first", () =>
+    Effect.gen(function* () {
+      const fake = yield* FakeIms.FakeIms
+      const browser = yield* makeApp
+      yield* browser.signIn()
+      yield* TestClock.adjust("30 seconds")
+      yield* fake.revokeSignIns(ada)
+      assert.strictEqual((yield* browser.open("/me")).location, "/sign-in?returnTo=%2Fme")
+      assert.isUndefined(browser.session())
+    }).pipe(Effect.scoped, Effect.provide(Platform()))
+  )
+
+  it.effect("lets a fiber that outlives the request call the platform until the user signs out", () =>
+    Effect.gen(function* () {
+      const jobs = yield* Queue.unbounded<Fiber.Fiber<string, unknown>>()
+      const start = Effect.gen(function* () {
+        const job = Effect.andThen(
+          Effect.sleep("2 hours"),
+          Effect.map(Users.me, ({ email }) => `${email}`)
+        )
+        yield* Queue.offer(jobs, yield* Effect.forkDetach(job))
+        return HttpServerResponse.empty()
+      })
+      const routes = HttpRouter.add("GET", "/start", start).pipe(Layer.provide(CurrentUser.layer))
+      const browser = yield* appOf(routes)
+      yield* browser.signIn()
+      yield* browser.load("/start")
+      // The token of the sign-in has expired.
+      yield* TestClock.adjust("2 hours")
+      assert.strictEqual(yield* Fiber.join(yield* Queue.take(jobs)), ada)
+
+      yield* browser.load("/start")
+      yield* browser.post("/sign-out")
+      yield* TestClock.adjust("2 hours")
+      const error = yield* Effect.flip(Fiber.join(yield* Queue.take(jobs)))
+      assert.isTrue(TokenError.isTokenError(error) && error.reason._tag === "SignedOut")
     }).pipe(Effect.scoped, Effect.provide(Platform()))
   )
 

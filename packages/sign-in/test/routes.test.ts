@@ -401,15 +401,22 @@ describe("a failure", () => {
     }).pipe(Effect.scoped, Effect.provide(Platform()))
   )
 
-  it.effect("of the refused request is a page with the reason, and without the text of IMS", () =>
+  it.effect.each([
+    ["invalid_scope", 500],
+    ["unauthorized_client", 500],
+    ["temporarily_unavailable", 503],
+    ["login_required", 502],
+    ["of_nobody", 502]
+  ] as const)("is a page with the reason, and without the text of IMS, when IMS returns %s", ([code, expected]) =>
     Effect.gen(function* () {
       const browser = yield* makeApp
       const callback = yield* browser.callback()
       callback.searchParams.delete("code")
-      callback.searchParams.set("error", "invalid_scope")
+      callback.searchParams.set("error", code)
       callback.searchParams.set("error_description", "<script>alert(1)</script>")
       const { status, text } = yield* browser.open(callback.href)
-      assert.strictEqual(status, 502)
+      assert.strictEqual(status, expected)
+      assert.strictEqual(text.includes("signing in again does not help"), expected === 500)
       assert.include(text, "Reason: SignInError/Refused")
       assert.notInclude(text, "alert")
     }).pipe(Effect.scoped, Effect.provide(Platform()))
@@ -445,6 +452,11 @@ describe("a failure", () => {
           assert.strictEqual(answer.headers["retry-after"], "1")
           assert.notInclude(answer.text, "is down")
         }
+        // The person is still signed in.
+        const page = yield* browser.open("/me")
+        assert.include(page.text, "<h1>This page is temporarily unavailable</h1>")
+        assert.include(page.text, 'href="/me"')
+        assert.include(page.text, "Reason: TokenError/SessionUnavailable")
         assert.strictEqual(browser.session(), session)
         isDown = false
         assert.strictEqual((yield* browser.load("/me")).status, 200)

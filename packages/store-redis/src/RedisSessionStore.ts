@@ -133,7 +133,12 @@ const Keys = Config.Redacted("ITWIN_SESSION_KEYS").pipe(
     ]
     return Result.isSuccess(Result.try(() => SealedText.make(keys)))
       ? Effect.succeed(keys)
-      : Effect.fail(invalid("ITWIN_SESSION_KEYS", "keys of 32 bytes in base64, separated by commas"))
+      : Effect.fail(
+          invalid(
+            "ITWIN_SESSION_KEYS",
+            "keys of 32 bytes in base64, separated by commas. `openssl rand -base64 32` prints one."
+          )
+        )
   })
 )
 

@@ -34,7 +34,7 @@ const unexpected: Text = {
 const expired: Text = {
   status: 400,
   title: "This sign-in has expired",
-  text: "It was completed already, took longer than 10 minutes, or began in another browser. Sign in again."
+  text: "It was completed already, took longer than 10 minutes, or began in another browser or at another address of this app. Sign in again."
 }
 
 const signInTexts: Readonly<Record<SignInError["reason"]["_tag"], Text>> = {
@@ -53,6 +53,14 @@ const signInTexts: Readonly<Record<SignInError["reason"]["_tag"], Text>> = {
   NoAnswer: expired
 }
 
+/** Codes with which IMS refuses every sign-in until the registration or the options of this app are changed. */
+const refusedForGood: ReadonlyArray<string> = [
+  "invalid_request",
+  "invalid_scope",
+  "unauthorized_client",
+  "unsupported_response_type"
+]
+
 /** Reasons that a person has to fix in this app: its secret, its registration, its configuration, its code. */
 const ours: ReadonlyArray<TokenError["reason"]["_tag"]> = [
   "SecretUnavailable",
@@ -66,7 +74,10 @@ const ours: ReadonlyArray<TokenError["reason"]["_tag"]> = [
 
 const textOf = (error: Failure): Text => {
   if (error.isRetryable && error.reason._tag !== "NoAnswer") return unavailable
-  if (error._tag === "SignInError") return signInTexts[error.reason._tag]
+  if (error._tag === "SignInError") {
+    const { reason } = error
+    return reason._tag === "Refused" && refusedForGood.includes(reason.code) ? misconfigured : signInTexts[reason._tag]
+  }
   if (error._tag === "SecretProviderError") return misconfigured
   if (error.reason._tag === "Closed") return unavailable
   // The code of the sign-in: it expired or was used.

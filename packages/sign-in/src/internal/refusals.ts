@@ -38,11 +38,17 @@ export const signInFirst = (request: Request): Response =>
 /** A page of another origin must not act as the user. */
 export const crossOrigin: Response = problem(403, "The request comes from a page of another origin.")
 
+/** The person may be signed in, so the page does not ask to sign in. */
+const notRead = {
+  title: "This page is temporarily unavailable",
+  text: "A system that this app needs does not respond. You need not sign in again. Wait a moment, then try again."
+}
+
 /** Says when to try again. */
 export const unavailable = (request: Request, error: TokenError): Response => {
   const { page, status } = pageOf(error)
   const response = isNavigation(request)
-    ? pageResponse({ ...page, links: [{ href: pathOf(request), text: "Try again" }] }, status)
+    ? pageResponse({ ...notRead, reason: page.reason, links: [{ href: pathOf(request), text: "Try again" }] }, status)
     : problem(status, "The session can't be read.", { reason: page.reason })
   return status === 503 ? HttpServerResponse.setHeader(response, "retry-after", retryAfterOf(error)) : response
 }
