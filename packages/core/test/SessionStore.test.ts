@@ -21,6 +21,7 @@ const sessionAt = (now: DateTime.Utc) =>
       scopes: Scopes.itwinPlatform,
       requestedScopes: Scopes.make("itwin-platform openid"),
       clientId: "webapp-abc",
+      ofUser: true,
       issuedAt: now,
       expiresAt: DateTime.add(now, { hours: 1 })
     }),
