@@ -62,6 +62,10 @@ const runCommands = async () => {
       const { apps, ready, tokenEndpoint, url } = JSON.parse(line)
       if (ready !== true || !/^http:\/\/127\.0\.0\.1:\d+$/.test(url))
         throw new Error(`the packed fake-ims printed ${line}`)
+      for (const part of ["/", "/__page/page.css", "/__page/main.js", "/__page/feedWorker.js"]) {
+        const { status } = await fetch(url + part)
+        if (status !== 200) throw new Error(`the packed fake-ims answered ${status} to GET ${part}`)
+      }
       const token = execFileSync("npx", ["itwin-auth", "token"], {
         cwd: project,
         encoding: "utf8",
@@ -110,6 +114,16 @@ const { FakeIms } = await import("@effect-itwin/testing")
 const { Effect, Layer } = await import("effect")
 const me = await Effect.runPromise(Users.me.pipe(
   Effect.provide(ITwin.layer.pipe(Layer.provide(FakeIms.layerTest({ app: { name: "Stranger" } }))))
+))
+const { FakeImsServer } = await import("@effect-itwin/testing")
+await Effect.runPromise(FakeIms.FakeIms.pipe(
+  Effect.flatMap(({ environment }) => Effect.promise(async () => {
+    for (const part of ["/", "/__page/page.css", "/__page/main.js", "/__page/wire.js"]) {
+      const { status } = await fetch(environment.apiBaseUrl + part)
+      if (status !== 200) throw new Error("the packed page answered " + status + " to GET " + part)
+    }
+  })),
+  Effect.provide(FakeImsServer.layer({ admin: true }))
 ))
 console.log(me.givenName)
 `

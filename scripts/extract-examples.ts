@@ -6,6 +6,7 @@
  */
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { pageSnippets } from "../packages/testing/test/pageSnippets.ts"
 
 const root = join(import.meta.dirname, "..")
 const target = join(root, "examples/.generated")
@@ -32,3 +33,7 @@ for (const file of [...markdown, ...sources].sort()) {
     writeFileSync(join(target, `${name}${match[1] === undefined ? "" : ".test"}.ts`), `// ${file}:${line}\n${match[2]}`)
   }
 }
+
+// The programs that the page of fake-ims shows. They name an app and addresses that exist only while the page is open, so
+// they are compiled here, and run by the tests of the page.
+for (const { name, source } of pageSnippets()) writeFileSync(join(target, `page-${name}.snippet.ts`), source)

@@ -7,7 +7,7 @@ import { run } from "./spawn.ts"
 const generated = fileURLToPath(new URL("../.generated", import.meta.url))
 const platform = new URL("./platform.ts", import.meta.url).href
 
-const programs = globSync("*.ts", { cwd: generated, exclude: ["*.test.ts"] })
+const programs = globSync("*.ts", { cwd: generated, exclude: ["*.test.ts", "*.snippet.ts"] })
   .sort()
   .map((file) => {
     const source = readFileSync(`${generated}/${file}`, "utf8")

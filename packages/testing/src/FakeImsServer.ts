@@ -67,7 +67,7 @@ export interface Options extends FakeIms.Options {
   readonly publicUrl?: string | undefined
   /**
    * Serves `/health`, and the controls as a JSON API under `/__admin`, for tests in other languages. Time can be moved
-   * there. `/__admin/openapi.json` describes the API.
+   * there. `/__admin/openapi.json` describes the API. A page at `/` shows the flow and the journal to a person.
    */
   readonly admin?:
     | true
@@ -139,6 +139,7 @@ export const layer = (options: Options = {}): Layer.Layer<FakeIms.FakeIms, HttpS
           : yield* makeAdmin({
               url,
               ims: controls,
+              journal: fake.engine.journal,
               vault: admin?.vault,
               clock,
               token: admin?.token,

@@ -59,6 +59,9 @@ const operationsOf = (document: Document): ReadonlyArray<Operation> =>
       }))
   )
 
+/** Its answer has no end. */
+const endless = "GET /__admin/journal/events"
+
 /** The route with a value for each of its parameters. */
 const filled = ({ route }: Operation) =>
   route.endsWith("/journal/wait") ? `${route}?route=GET%20/users/me&timeout=1` : route.replaceAll(/\{\w+\}/g, "x")
@@ -88,6 +91,7 @@ describe("the document of the admin API", () => {
   it.live("describes every operation that the server has, with every status of it", () =>
     Effect.gen(function* () {
       for (const operation of operationsOf(yield* documentOf())) {
+        if (operation.route === endless) continue
         for (const options of [{}, { json: {} }, { json: { unknown: 1 } }]) {
           const route = filled(operation)
           const { body, status } = yield* ask(route, options)
@@ -355,7 +359,7 @@ describe("the guard of the admin API", () => {
           assert.notInclude(JSON.stringify(body), adminToken)
           assert.match(String(sent["www-authenticate"]), /^Bearer /)
         }
-        assert.notStrictEqual((yield* ask(route, { headers: good })).status, 401, route)
+        if (route !== endless) assert.notStrictEqual((yield* ask(route, { headers: good })).status, 401, route)
       }
       assert.strictEqual((yield* ask("GET /health")).status, 200)
     }).pipe(Effect.provide(guarded))

@@ -17,7 +17,7 @@ it("prints lines with which a shell exports the variables, whatever the secret c
     apps: [{ name: "Test", clientId: variables.ITWIN_CLIENT_ID, clientSecret: variables.ITWIN_CLIENT_SECRET }],
     users: ["user@example.com"]
   })
-  const script = `${printed.split("\n").slice(1).join("\n")}\nenv -0`
+  const script = `${printed.split("\n").slice(2).join("\n")}\nenv -0`
   const seen = execFileSync("/bin/sh", ["-c", script], { encoding: "utf8", env: {} }).split("\0")
   for (const [name, value] of Object.entries(variables)) assert.include(seen, `${name}=${value}`)
 })

@@ -4,7 +4,10 @@ import { request } from "node:http"
 import { fileURLToPath } from "node:url"
 import { Effect } from "effect"
 
-const file = fileURLToPath(new URL("../src/internal/serve/bin.ts", import.meta.url))
+const source = fileURLToPath(new URL("../src/internal/serve/bin.ts", import.meta.url))
+
+/** The command as it is published, if it was built. */
+export const bundle = fileURLToPath(new URL("../dist/fake-ims.js", import.meta.url))
 
 export interface Facts {
   readonly ready: boolean
@@ -35,7 +38,7 @@ export interface Bin {
   readonly exited: Promise<Exited>
 }
 
-const launch = (args: ReadonlyArray<string>, env: Record<string, string> = {}) => {
+const launch = (args: ReadonlyArray<string>, env: Record<string, string> = {}, file = source) => {
   const child = spawn(process.execPath, [file, ...args], {
     env: { ...process.env, NODE_ENV: "test", ...env },
     stdio: ["ignore", "pipe", "pipe"]
@@ -58,9 +61,9 @@ export const run = (args: ReadonlyArray<string>, env?: Record<string, string>): 
   launch(args, env).exited
 
 /** Runs it until it says that it is ready. */
-export const start = (args: ReadonlyArray<string> = [], env?: Record<string, string>): Promise<Bin> =>
+export const start = (args: ReadonlyArray<string> = [], env?: Record<string, string>, file?: string): Promise<Bin> =>
   new Promise((resolve, reject) => {
-    const { child, text, exited } = launch(args, env)
+    const { child, text, exited } = launch(args, env, file)
     child.stdout.on("data", () => {
       const [line, ...rest] = text.stdout.split("\n")
       if (line !== undefined && rest.length > 0) {

@@ -284,7 +284,12 @@ export const makeEngine = (options: EngineOptions): Engine => {
               entry.status = response.status
               return request.method === "HEAD" ? withoutBody(response) : response
             }),
-            Effect.ensuring(Effect.sync(() => void inFlight--))
+            Effect.ensuring(
+              Effect.sync(() => {
+                inFlight--
+                journal.changed(entry)
+              })
+            )
           )
         })
       )

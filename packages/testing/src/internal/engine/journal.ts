@@ -8,6 +8,22 @@ export type Writing = { -readonly [K in keyof Entries.Entry]: Entries.Entry[K] }
 /** Names the route of a request that no route serves. */
 export const noRoute = "none"
 
+/** Describes what changed in the journal since a change that a reader has seen. */
+export interface Changes {
+  /** The number of the newest change. */
+  readonly last: number
+  /** Whether the journal was cleared since then. The entries are then all that it keeps. */
+  readonly isCleared: boolean
+  /** Copies of the entries that arrived or changed since then, oldest change first. */
+  readonly entries: ReadonlyArray<Entries.Entry>
+}
+
+interface Kept {
+  readonly entry: Writing
+  /** The number of its newest change. */
+  change: number
+}
+
 interface Waiter {
   readonly route: string
   readonly n: number
@@ -28,24 +44,42 @@ export interface Journal {
   /** Returns how many callers wait for a request. */
   readonly waiting: () => number
   readonly clear: () => void
+  /** Notes that the entry changed after it was added. */
+  readonly changed: (entry: Writing) => void
+  /** Returns what changed since the change of this number. 0 is before all of them; clearing is a change too. */
+  readonly changesSince: (change: number) => Changes
+  /** Returns as soon as there is a change after the one of this number. */
+  readonly nextChange: (change: number) => Effect.Effect<void>
 }
 
 export const makeJournal = (limit: number): Journal => {
   let total = 0
-  let kept: Array<Writing> = []
+  let kept: Array<Kept> = []
+  let byEntry = new WeakMap<Writing, Kept>()
+  let change = 0
+  let clearedAt = 0
   const counts = new Map<string, number>()
   const waiting = new Set<Waiter>()
+  const watching = new Set<() => void>()
 
   /** Returns the n-th entry of the route, if it is kept. */
   const find = (route: string, n: number): Writing | undefined => {
-    const same = kept.filter((entry) => entry.route === route)
-    return same[n - 1 - ((counts.get(route) ?? 0) - same.length)]
+    const same = kept.filter(({ entry }) => entry.route === route)
+    return same[n - 1 - ((counts.get(route) ?? 0) - same.length)]?.entry
+  }
+
+  const nextNumber = (): number => {
+    for (const resume of watching) resume()
+    watching.clear()
+    return ++change
   }
 
   return {
     add: (unnumbered) => {
       const entry: Writing = { ...unnumbered, number: ++total }
-      kept.push(entry)
+      const added = { entry, change: nextNumber() }
+      kept.push(added)
+      byEntry.set(entry, added)
       if (kept.length > limit) kept.shift()
       const n = (counts.get(entry.route) ?? 0) + 1
       counts.set(entry.route, n)
@@ -56,7 +90,7 @@ export const makeJournal = (limit: number): Journal => {
       }
       return entry
     },
-    entries: () => kept.map((entry) => ({ ...entry })),
+    entries: () => kept.map(({ entry }) => ({ ...entry })),
     count: (route) => counts.get(route) ?? 0,
     dropped: () => total - kept.length,
     arrival: (route, n) =>
@@ -77,7 +111,24 @@ export const makeJournal = (limit: number): Journal => {
     clear: () => {
       total = 0
       kept = []
+      byEntry = new WeakMap()
       counts.clear()
-    }
+      clearedAt = nextNumber()
+    },
+    changed: (entry) => {
+      const found = byEntry.get(entry)
+      if (found !== undefined) found.change = nextNumber()
+    },
+    changesSince: (seen) => {
+      const entries = kept.filter((entry) => entry.change > seen).sort((a, b) => a.change - b.change)
+      return { last: change, isCleared: seen < clearedAt, entries: entries.map(({ entry }) => ({ ...entry })) }
+    },
+    nextChange: (seen) =>
+      Effect.callback((resume) => {
+        if (change > seen) return resume(Effect.void)
+        const wake = () => resume(Effect.void)
+        watching.add(wake)
+        return Effect.sync(() => watching.delete(wake))
+      })
   }
 }

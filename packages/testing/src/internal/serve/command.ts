@@ -93,6 +93,10 @@ const flags = {
     Flag.withDescription("Allows a --host or --public-url that other machines can reach"),
     Flag.withDefault(false)
   ),
+  open: Flag.Boolean("open").pipe(
+    Flag.withDescription("Opens the page, which shows the flow step by step, in the browser; on a terminal only"),
+    Flag.withDefault(false)
+  ),
   adminToken: Flag.Redacted("admin-token").pipe(
     Flag.withMetavar("token"),
     Flag.withDescription(
@@ -156,6 +160,13 @@ const started = <A>(layer: Layer.Layer<A, HttpServerError.ServeError>) =>
     stop(cause instanceof Error ? cause.message : "The server can't start.")
   )
 
+/** A browser that does not open is not a failure of the fake. */
+const openPage = Effect.fnUntraced(function* (url: string) {
+  const { openInBrowser } = yield* Effect.promise(() => import("./page/open.ts"))
+  const problem = yield* openInBrowser(url)
+  if (problem !== undefined) yield* Console.error(`\nThe browser did not open: ${problem}. Open ${url} yourself.`)
+})
+
 const serve = Effect.fnUntraced(function* (options: Options) {
   const publicUrl = Option.getOrUndefined(options.publicUrl)
   const wrongUrl = publicUrl === undefined ? undefined : whyNotPublicUrl(publicUrl)
@@ -211,7 +222,9 @@ const serve = Effect.fnUntraced(function* (options: Options) {
     )
   }
   const { stdoutIsTerminal } = yield* Stdio.Stdio
-  yield* Console.log((yield* stdoutIsTerminal) ? banner(facts) : JSON.stringify(facts))
+  const isTerminal = yield* stdoutIsTerminal
+  yield* Console.log(isTerminal ? banner(facts) : JSON.stringify(facts))
+  if (options.open && isTerminal) yield* openPage(`${facts.url}/`)
   return yield* Effect.never
 })
 
@@ -227,6 +240,7 @@ export const command = Command.make("fake-ims", flags, (options) =>
   ),
   Command.withExamples([
     { command: "fake-ims", description: "Serve one app on a free port" },
+    { command: "fake-ims --open", description: "Show in the browser, step by step, how an app gets its token" },
     {
       command: "fake-ims --port 8080 --config fake.json --ready-file ready.json",
       description: "Serve the apps of a file, for a script that waits for ready.json"

@@ -60,6 +60,7 @@ const exported = (name: string, value = ""): string => `export ${name}='${value.
 export const banner = ({ url, tokenEndpoint, apiBaseUrl, apps: [app, ...others], vault }: Facts): string =>
   [
     `fake-ims listens on ${url} (admin API: ${url}/__admin). Ctrl+C stops it.`,
+    `Open ${url}/ in a browser to see step by step how an app gets its token.`,
     "",
     `# Paste into the terminal of your program${app === undefined ? "" : `, which is then the app "${app.name}"`}:`,
     exported("ITWIN_TOKEN_ENDPOINT", tokenEndpoint),

@@ -4,6 +4,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { Observed, type Seen } from "../engine/observed.ts"
+import { isOwnPath } from "./ownPaths.ts"
 
 /** Switches the request log: requests to the fake have the level Info, those to its own endpoints Debug. */
 export const RequestLog = Context.Reference<boolean>("@effect-itwin/testing/serve/RequestLog", {
@@ -16,8 +17,6 @@ const longest = 200
 const pathOf = ({ url = "" }: IncomingMessage): string => url.split("?")[0] ?? ""
 
 const cut = (path: string): string => (path.length > longest ? `${path.slice(0, longest)}…` : path)
-
-const isOwn = (path: string): boolean => path === "/health" || /^\/__admin(?:\/|$)/.test(path)
 
 /** Logs the request when its exchange ends: answered, broken, or left by the client. */
 export const logged =
@@ -34,7 +33,7 @@ export const logged =
         const what = outcome === "fault" ? `fault: ${fault}` : outcome
         const status = response.headersSent ? response.statusCode : "-"
         const parts = [request.method, cut(path), status, what ?? "-", clientId ?? "-", `${took} ms`]
-        const write = isOwn(path) ? Effect.logDebug : Effect.logInfo
+        const write = isOwnPath(path) ? Effect.logDebug : Effect.logInfo
         return write(parts.join(" "))
       })
       return Effect.ensuring(Effect.provideService(exchange, Observed, observed), line)

@@ -4,11 +4,14 @@ import type * as Redacted from "effect/Redacted"
 import type { FakeIms } from "../../../FakeIms.ts"
 import type { FakeKeyVault } from "../../../FakeKeyVault.ts"
 import type { AdjustableClock } from "../../engine/clock.ts"
+import type { Journal } from "../../engine/journal.ts"
 
 export interface Admin {
   /** The origin that serves it. */
   readonly url: string
   readonly ims: FakeIms["Service"]
+  /** The journal of `ims`, for readers that follow it. */
+  readonly journal: Journal
   /** The vault that is controlled too. */
   readonly vault: FakeKeyVault["Service"] | undefined
   /** The clock of both. */

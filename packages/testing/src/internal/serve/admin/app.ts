@@ -17,6 +17,8 @@ import * as apps from "./apps.ts"
 import * as clock from "./clock.ts"
 import * as document from "./document.ts"
 import { layerValidation } from "./errors.ts"
+import * as events from "./events.ts"
+import * as explain from "./explain.ts"
 import * as iTwins from "./iTwins.ts"
 import * as journal from "./journal.ts"
 import * as profile from "./profile.ts"
@@ -39,10 +41,12 @@ const api = HttpApi.make("fake-ims")
     reset.reset,
     script.script,
     journal.journal,
+    events.events,
     clock.clock,
     apps.apps,
     users.users,
     tokens.tokens,
+    explain.explain,
     iTwins.iTwins,
     routes.routes,
     profile.profile,
@@ -84,10 +88,12 @@ export const makeApp = (admin: Admin): Effect.Effect<App, never, Scope.Scope> =>
       reset.layer(admin),
       script.layer(admin),
       journal.layer(admin),
+      events.layer(admin),
       clock.layer(admin),
       apps.layer(admin),
       users.layer(admin),
       tokens.layer(admin),
+      explain.layer(admin),
       iTwins.layer(admin),
       routes.layer(admin),
       profile.layer(admin),

@@ -1,4 +1,4 @@
-// `/health`, and the admin API under `/__admin`, for tests in any language. Nothing here is journaled.
+// `/health`, the admin API under `/__admin`, for tests in any language, and the page. Nothing here is journaled.
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Headers from "effect/http/Headers"
@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import { bodyLimit, readBody } from "../../engine/handler.ts"
 import { type Method, makeRouter, type Pattern } from "../../engine/router.ts"
 import { findSyntaxProblem } from "../jsonSyntax.ts"
+import { isOwnPath, isPagePath } from "../ownPaths.ts"
 import type { Admin } from "./admin.ts"
 import type { App } from "./app.ts"
 import { guard, refuse } from "./guard.ts"
@@ -21,8 +22,8 @@ type Response = HttpServerResponse.HttpServerResponse
 
 const pathOf = (request: Request): string => request.url.split("?")[0] ?? ""
 
-export const isAdmin = (request: Request): boolean =>
-  pathOf(request) === "/health" || /^\/__admin(?:\/|$)/.test(pathOf(request))
+/** Returns whether the request is for the admin API or the page. */
+export const isAdmin = (request: Request): boolean => isOwnPath(pathOf(request))
 
 /** The same request with this method and JSON as its body. A request without a body may name any type. */
 const withJson = ({ headers, url }: Request, method: string, json: string): Request =>
@@ -64,7 +65,7 @@ const makeFind = ({ operations }: App) => {
   return (request: Request) => router.match(request.method, pathOf(request), () => true)
 }
 
-/** Serves what begins with `/__admin`, and `/health`. */
+/** Serves what begins with `/__admin`, `/health`, and the page with its files. */
 export const makeAdmin = Effect.fnUntraced(function* (admin: Admin) {
   const context = yield* Effect.context<Scope.Scope>()
   // Loaded with the first request, because a server that nobody controls starts faster without it.
@@ -78,6 +79,8 @@ export const makeAdmin = Effect.fnUntraced(function* (admin: Admin) {
       )
     )
   )
+
+  const pageLoaded = Effect.promise(() => import("../page/serve.ts"))
 
   const serve = (request: Request): Effect.Effect<Response> =>
     Effect.flatMap(loaded, ({ app, find }) => {
@@ -106,6 +109,7 @@ export const makeAdmin = Effect.fnUntraced(function* (admin: Admin) {
 
   return Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
     if (pathOf(request) === "/health") return Effect.succeed(HttpServerResponse.jsonUnsafe({ status: "ok" }))
+    if (isPagePath(pathOf(request))) return Effect.flatMap(pageLoaded, ({ servePage }) => servePage(request))
     const refused = guard(admin.token, request)
     return refused === undefined ? serve(request) : Effect.succeed(refused)
   })

@@ -11,6 +11,7 @@ import * as Fault from "../../../Fault.ts"
 import { respond } from "../../engine/applyFault.ts"
 import type { Path } from "../../engine/router.ts"
 import * as inputs from "../inputs.ts"
+import { isOwnPath } from "../ownPaths.ts"
 import type { Admin } from "./admin.ts"
 import { Done, done, group } from "./declare.ts"
 import { Conflict, NotFound, orNotFound } from "./errors.ts"
@@ -22,13 +23,10 @@ const Route = Schema.Struct({
 
 const isPath = (text: string): text is Path => /^(?:\/(?::\w+|[\w.~!$&'()*+,;=@%-]+))+$/.test(text)
 
-/** The fake keeps these for itself. */
-const isReserved = (path: string): boolean => path === "/health" || /^\/__admin(?:\/|$)/.test(path)
-
 const NewPath = Schema.String.pipe(
   Schema.refine(isPath, { expected: "a path such as /storage/:folder, without a query" }),
   Schema.check(
-    Schema.makeFilter((path) => (isReserved(path) ? "Expected a path that the admin API does not use" : undefined))
+    Schema.makeFilter((path) => (isOwnPath(path) ? "Expected a path that the admin API does not use" : undefined))
   )
 )
 
