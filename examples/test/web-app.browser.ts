@@ -213,7 +213,7 @@ describe("a sign-out", () => {
     assert.strictEqual(await countOf("GET /connect/endsession"), 1)
     assert.strictEqual(await countOf("POST /connect/revocation"), 1)
 
-    // Whoever kept the cookie has nothing.
+    // A copy of the cookie is worth nothing.
     await page.context().addCookies([session])
     await page.goto(`${app}/me`)
     assert.strictEqual(new URL(page.url()).origin, world().ims)
