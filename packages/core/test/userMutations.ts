@@ -198,13 +198,7 @@ export const userRows: ReadonlyArray<Row> = [
   ),
   mutation("never releases the lock", lock, "Effect.ignore(unlock(owner))", "Effect.void", storeTest),
   mutation("lets waiters wait long", lock, "const longestPoll = 100", "const longestPoll = 10_000", storeTest),
-  mutation(
-    "holds the lock of a dead replica",
-    lock,
-    "const lockLife = 5_000",
-    "const lockLife = 60_000",
-    storeTest
-  ),
+  mutation("holds the lock of a dead replica", lock, "const lockLife = 5_000", "const lockLife = 60_000", storeTest),
   mutation(
     "stores what was removed",
     memory,
