@@ -34,6 +34,14 @@ dd { margin: 0; }
 @media (max-width: 26rem) { dl { grid-template-columns: 1fr; gap: 0; } dd { margin-bottom: 0.5rem; } }
 `
 
+/**
+ * Chromium keeps the page that was left, although it has `no-store`, and would show it again after the sign-out. So the
+ * page hides itself when it is left, and loads itself again when the browser brings it back.
+ */
+export const script = `addEventListener("pagehide", () => { document.body.hidden = true })
+addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload() })
+`
+
 /** Text of others, such as the name of a user, is never HTML. */
 const escaped = (text: string): string => text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 
@@ -55,6 +63,7 @@ const page = ({ body, isSignedIn, status = 200, title }: Page) =>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${escaped(title)}</title>
 <link rel="stylesheet" href="/style.css">
+${isSignedIn ? '<script src="/page.js"></script>' : ""}
 </head>
 <body>
 <header><a href="/">iTwin example</a>${isSignedIn ? signOutButton : ""}</header>

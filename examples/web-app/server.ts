@@ -32,13 +32,13 @@ const me = Effect.gen(function* () {
 )
 
 /**
- * A page loads its style and nothing else. `form-action` names IMS too, because the sign-out ends there, and a browser
+ * A page loads its style and its script. `form-action` names IMS too, because the sign-out ends there, and a browser
  * checks the redirects of a form.
  */
 const SecurityHeaders = HttpRouter.middleware(
   Effect.map(Environment.configured, ({ endSessionEndpoint }) => {
     const headers = {
-      "content-security-policy": `default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' ${new URL(endSessionEndpoint).origin}`,
+      "content-security-policy": `default-src 'none'; script-src 'self'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'self' ${new URL(endSessionEndpoint).origin}`,
       "referrer-policy": "same-origin",
       "x-content-type-options": "nosniff"
     }
@@ -49,7 +49,8 @@ const SecurityHeaders = HttpRouter.middleware(
 export const Pages = Layer.mergeAll(
   HttpRouter.add("GET", "/", start).pipe(Layer.provide(CurrentUser.layerOptional)),
   HttpRouter.add("GET", "/me", me).pipe(Layer.provide(CurrentUser.layer)),
-  HttpRouter.add("GET", "/style.css", HttpServerResponse.text(pages.style, { contentType: "text/css" }))
+  HttpRouter.add("GET", "/style.css", HttpServerResponse.text(pages.style, { contentType: "text/css" })),
+  HttpRouter.add("GET", "/page.js", HttpServerResponse.text(pages.script, { contentType: "text/javascript" }))
 ).pipe(Layer.provide(SecurityHeaders))
 
 /** BASE_URL is the address that browsers use. Register `<BASE_URL>/sign-in/callback` and `<BASE_URL>/` with the app. */

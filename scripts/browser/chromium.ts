@@ -16,9 +16,16 @@ const findChromium = (): string => {
   throw new Error(`There is no Chromium on the PATH. Install one, for example: apt-get install chromium.`)
 }
 
-/** Starts the browser. As root, Chromium runs only without its sandbox. */
-export const launch = (): Promise<Browser> =>
-  chromium.launch({ executablePath: findChromium(), args: ["--no-sandbox", "--disable-dev-shm-usage"] })
+/**
+ * Starts the browser. As root, Chromium runs only without its sandbox. Playwright switches off the back/forward cache,
+ * from which a browser shows a page without loading it again.
+ */
+export const launch = ({ backForwardCache = false } = {}): Promise<Browser> =>
+  chromium.launch({
+    executablePath: findChromium(),
+    args: ["--no-sandbox", "--disable-dev-shm-usage"],
+    ignoreDefaultArgs: backForwardCache ? ["--disable-back-forward-cache"] : []
+  })
 
 export interface Look {
   readonly scheme?: "light" | "dark"
@@ -37,8 +44,8 @@ export const newProfile = (browser: Browser, { scheme = "light", width = 1280, h
   browser.newContext({ colorScheme: scheme, viewport: { width, height }, reducedMotion: "reduce" })
 
 const isExpected = (text: string): boolean =>
-  // The browser writes a line for each answer of 4xx, which the page shows on purpose, and while the server is stopped.
-  /^Failed to load resource: (?:the server responded with a status of 4\d\d|net::ERR_(?:CONNECTION_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED))/.test(
+  // The browser writes a line for each answer of 4xx and 5xx, which the page shows on purpose, and while the server is stopped.
+  /^Failed to load resource: (?:the server responded with a status of [45]\d\d|net::ERR_(?:CONNECTION_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED))/.test(
     text
   )
 

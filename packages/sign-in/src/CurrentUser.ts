@@ -25,6 +25,9 @@
  * `Sec-Fetch-Site` tells a request of another origin. A browser without it is protected by `SameSite=Lax` only, which
  * does not stop other hosts of the same site.
  *
+ * Chromium keeps a page in its back/forward cache in spite of `no-store`, and may show it after the sign-out. A script of
+ * the page can prevent that: load the page again when `pageshow` says that it was `persisted`.
+ *
  * **Example** (Protecting a route)
  *
  * ```ts test

@@ -40,6 +40,7 @@ main{max-width:440px;margin:0 auto;padding:24px;background:var(--surface);border
 h1{margin:0 0 12px;font-size:24px;line-height:1.25}
 h2{margin:24px 0 8px;font-size:16px}
 p{margin:0 0 12px}
+main>:last-child{margin-bottom:0}
 ul{margin:0 0 16px;padding:0;list-style:none}
 ul.scopes{border:1px solid var(--border);border-radius:8px;background:var(--bg)}
 ul.scopes li{padding:8px 12px}
