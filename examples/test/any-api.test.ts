@@ -136,7 +136,7 @@ describe("examples/any-api", () => {
       yield* fake.script("GET /imodels", Fault.once(forbidden))
       const failed = yield* run([main], variables)
       assert.strictEqual(failed.code, 1)
-      assert.include(failed.stderr, `ITwinApiError: The app lacks a permission`)
+      assert.include(failed.stderr, `ITwinApiError: The owner of the token lacks a permission`)
       assert.include(failed.stderr, credentials.clientEmail)
     }).pipe(Effect.provide(FakeImsServer.layer()))
   )

@@ -62,19 +62,13 @@ const fields = {
 
 /** Who sent the request. Known if the response came from `ITwinHttpClient`. */
 const sender = {
-  /** The client's e-mail, to invite to an iTwin. Absent if the token is a user's. */
+  /** The client's e-mail, to invite to an iTwin. Absent if the token is a user's: the roles of the user count then. */
   clientEmail: Schema.optional(Schema.String),
-  /** True if the token is a user's. */
-  ofUser: Schema.optional(Schema.Boolean),
   /** The scopes of the token, separated by spaces. */
   scopes: Schema.optional(Schema.String)
 }
 
-interface Sender {
-  readonly clientEmail?: string | undefined
-  readonly ofUser?: boolean | undefined
-  readonly scopes?: string | undefined
-}
+type Sender = { readonly clientEmail?: string | undefined; readonly scopes?: string | undefined }
 
 const maxDetails = 3
 
@@ -102,13 +96,13 @@ const says = ({ code = "", detail = "", details = [] }: envelope.Fields, pattern
 
 const lackingScope = /\bscopes?\b|insufficient_?scope/i
 
-const nameOf = ({ clientEmail, ofUser }: Sender): string => (ofUser ? "the user" : (clientEmail ?? "the app's e-mail"))
+const nameOf = ({ clientEmail }: Sender): string => clientEmail ?? "the owner of the token"
 
 /** A call needs a scope of the token and a role of the app, and the platform has one code for both. */
-const scopeAdvice = ({ ofUser, scopes }: Sender): string =>
-  `Add the scope that the operation needs under My Apps, and name it in the option \`scopes\` of ${
-    ofUser ? "the sign-in" : "ITwin.layerWith"
-  }.${scopes === undefined ? "" : ` The token has "${scopes}".`}`
+const scopeAdvice = ({ scopes }: Sender): string =>
+  `Add the scope that the operation needs under My Apps, and request it with the option \`scopes\`.${
+    scopes === undefined ? "" : ` The token has "${scopes}".`
+  }`
 
 const correctAdvice = ({ details = [] }: envelope.Fields): string =>
   details.length > 0 ? "Correct these fields." : "Compare it with the documentation of the API."
@@ -182,7 +176,7 @@ export class Forbidden extends Schema.Error<Forbidden>("@effect-itwin/core/ITwin
       return describe(`${whose} lacks a scope`, this, scopeAdvice(this))
     }
     return describe(
-      `The ${this.ofUser ? "user" : "app"} lacks a permission`,
+      "The owner of the token lacks a permission",
       this,
       `Invite ${nameOf(this)} to the iTwin with a role that has this permission.`
     )

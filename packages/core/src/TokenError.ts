@@ -125,7 +125,7 @@ export class UnauthorizedClient extends Schema.Error<UnauthorizedClient>(
   "@effect-itwin/core/TokenError/UnauthorizedClient"
 )({ _tag: Schema.tag("UnauthorizedClient"), ...oauth, ...grant }) {
   override get message(): string {
-    return `The app may not use the ${named(this.grant)}${quote(this.description)}. Register an app of a type that has this grant; a program without users needs the type "Service".`
+    return `The app may not use the ${named(this.grant)}${quote(this.description)}. Register an app of a type that has this grant: "Service" without users.`
   }
 }
 

@@ -593,7 +593,7 @@ describe("UserTokens", () => {
     }).pipe(Effect.provide(layerIms()))
   )
 
-  it.effect("names the user, and not the app, when an API refuses the token, also after a renewal", () =>
+  it.effect("does not name the app when an API refuses the token, also after a renewal", () =>
     Effect.gen(function* () {
       const tokens = yield* replica(yield* memory)
       const fake = yield* FakeIms.FakeIms
@@ -604,7 +604,10 @@ describe("UserTokens", () => {
       const client = yield* ITwinHttpClient.make().pipe(Effect.provideService(TokenCache.TokenCache, cache))
       for (let renewals = 0; renewals < 3; renewals++) {
         const error = yield* Effect.flip(ITwinApiError.filterStatusOk(client).get("/mine"))
-        assert.include(error.message, "The user lacks a permission (InsufficientPermissions: No). Invite the user to")
+        assert.include(
+          error.message,
+          "permission (InsufficientPermissions: No). Invite the owner of the token to the iTwin"
+        )
         assert.notInclude(error.message, "@apps.imsoidc")
         yield* cache.refresh()
       }

@@ -466,7 +466,7 @@ describe("the message for a failure", () => {
 
       const body = JSON.stringify({ error: { code: "InsufficientPermissions", message: "No." } })
       const forbidden = yield* explained({ ...asked, from: "api", status: 403, headers: {}, body })
-      assert.include(forbidden.message, "The user lacks a permission")
+      assert.include(forbidden.message, "The owner of the token lacks a permission")
     }).pipe(Effect.provide(Layer.provideMerge(FetchHttpClient.layer, served)))
   )
 

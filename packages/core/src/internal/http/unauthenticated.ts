@@ -116,13 +116,11 @@ export const release = (answer: Answer): Effect.Effect<void> =>
 export const secretsOf = (response: Response): ReadonlyArray<string> =>
   response instanceof Answer ? [Redacted.value(Answer.token(response).value)] : []
 
-/** Returns whose token was sent, a user's or that of the app with this e-mail, and the scopes of that token. */
-export const senderOf = (
-  response: Response
-): { readonly ofUser?: boolean; readonly clientEmail?: string; readonly scopes?: string } => {
+/** Returns the e-mail of the app whose own token was sent, and the scopes of the token. */
+export const senderOf = (response: Response): { readonly clientEmail?: string; readonly scopes?: string } => {
   if (!(response instanceof Answer)) return {}
   const { clientId, ofUser, scopes } = Answer.token(response)
-  return ofUser ? { ofUser, scopes } : { clientEmail: `${clientId}@apps.imsoidc.bentley.com`, scopes }
+  return ofUser ? { scopes } : { clientEmail: `${clientId}@apps.imsoidc.bentley.com`, scopes }
 }
 
 /** Returns the same response with at most 256 KiB of its body. */

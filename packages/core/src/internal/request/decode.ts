@@ -52,8 +52,6 @@ const grantedScopes = (scope: string | null | undefined, token: string, context:
   return Scopes.make(kept.trim() === "" ? "unknown" : kept)
 }
 
-const ofUser = ({ form }: Received) => (form.grant_type === "client_credentials" ? {} : { ofUser: true })
-
 const makeToken = (
   response: TokenResponse,
   context: Received
@@ -71,7 +69,7 @@ const makeToken = (
       scopes: grantedScopes(response.scope, token, context),
       requestedScopes: context.scopes,
       clientId: context.credentials.clientId,
-      ...ofUser(context),
+      ...(context.form.grant_type === "client_credentials" ? {} : { ofUser: true }),
       issuedAt: context.sentAt,
       expiresAt: DateTime.add(context.sentAt, { seconds: response.expires_in })
     })
