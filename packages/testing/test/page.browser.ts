@@ -521,15 +521,19 @@ describe("the layout", () => {
     await check(page, `${width} px, used`)
   })
 
+  const firstPaint = `new Promise((resolve) => {
+    new PerformanceObserver((list) => {
+      for (const { name, startTime } of list.getEntries()) if (name === "first-contentful-paint") resolve(startTime)
+    }).observe({ type: "paint", buffered: true })
+  })`
+
   it("is painted soon (measured, not asserted)", async () => {
     const page = await openPage()
     const paints: Array<number> = []
     for (let index = 0; index < 9; index++) {
       await page.reload()
-      const paint = await page.waitForFunction<number>(
-        "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
-      )
-      paints.push(await paint.jsonValue())
+      // `waitForFunction` would evaluate text in the page, which the page's policy forbids.
+      paints.push(await page.evaluate<number>(firstPaint))
     }
     paints.sort((a, b) => a - b)
     console.log(`First contentful paint: ${paints.map((paint) => Math.round(paint)).join(", ")} ms`)
