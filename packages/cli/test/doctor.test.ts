@@ -143,7 +143,7 @@ describe("itwin-auth doctor", () => {
         Effect.gen(function* () {
           const { last } = yield* listOf(app, ["--scope", "itwins:read"])
           assert.strictEqual(last?.step, "API")
-          assert.include(last?.advice, "name it with --scope. The token has")
+          assert.include(last?.advice, "request it with --scope. The token has")
         }),
       ["itwins:read"]
     )

@@ -61,7 +61,7 @@ const describeConfig = (message: string): string => {
 const advice: ReadonlyArray<readonly [library: string, command: string]> = [
   ["RetryPolicy sets", "--timeout sets"],
   ["or request a scope that is listed there", "or name one that is listed there with --scope"],
-  ["name it in the option `scopes` of ITwin.layerWith", "name it with --scope"]
+  ["request it with the option `scopes`", "request it with --scope"]
 ]
 
 const describeHttp = ({ reason }: HttpClientError.HttpClientError): string => {
