@@ -68,7 +68,7 @@ const looks: ReadonlyArray<Required<Pick<Look, "scheme" | "width">>> = [
   { scheme: "dark", width: 1280 }
 ]
 
-/** Where to write pictures of all pages, to look at them: `PICTURES=/tmp/pages pnpm proof-browser`. */
+/** Where to write pictures of all pages, to look at them: `PICTURES=pages pnpm proof-browser`. */
 const pictures = process.env.PICTURES
 
 /** Fails if the page, in light or dark, on a phone or a desktop, is not accessible or wider than its window. */

@@ -256,7 +256,7 @@ const invalid = (detail: string, transaction: Transaction) =>
   signInError(new SignInError.InvalidAnswer({ detail }), transaction)
 
 /**
- * Returns the code of a callback, or says why there is none.
+ * Returns the code of a callback, or says what is wrong with the callback.
  *
  * The state is compared first. Until it fits, nothing of the callback is used or shown. Then the callback is rejected if
  * it repeats a parameter, comes more than {@link timeLimit} after the start, names another issuer (`iss`, RFC 9207), or

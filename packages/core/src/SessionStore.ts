@@ -179,7 +179,7 @@ export class Session extends Schema.Class<Session>("@effect-itwin/core/SessionSt
 export class SessionStore extends Context.Service<
   SessionStore,
   {
-    /** Returns the session, unless there is none with this id. */
+    /** Returns the session with this id, if there is one. */
     readonly get: (id: SessionId) => Effect.Effect<Option.Option<Session>, SessionStoreError>
     /**
      * Stores the session until it expires. With `create: false` only if the store still has one with this id: a session

@@ -1,5 +1,6 @@
 // Mutations of the token's life: each breaks one rule, and a test must fail. `node scripts/mutations.ts` runs them.
 // `search` must occur exactly once in the source.
+import type { Row } from "./mutationRow.ts"
 import { signInRows } from "./signInMutations.ts"
 import { storeRows } from "./storeMutations.ts"
 import { userRows } from "./userMutations.ts"
@@ -25,15 +26,6 @@ const acquire = "internal/life/acquireToken.ts"
 const request = "internal/life/runRequest.ts"
 const tokens = "internal/life/tokens.ts"
 const telemetry = "internal/life/telemetry.ts"
-
-export type Row = readonly [
-  rule: number,
-  breaks: string,
-  file: string,
-  search: string,
-  replace: string,
-  ...tests: ReadonlyArray<string>
-]
 
 const rows: ReadonlyArray<Row> = [
   [

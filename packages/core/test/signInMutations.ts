@@ -1,5 +1,5 @@
 // Mutations of the sign-in of users, for scripts/mutations.ts. Their "rule" is 13: the code flow.
-import type { Row } from "./mutations.ts"
+import { mutationOf, type Row } from "./mutationRow.ts"
 
 const callback = "internal/users/callback.ts"
 const idToken = "internal/users/idToken.ts"
@@ -14,13 +14,7 @@ const table = "AuthorizationCode"
 const redeem = "AuthorizationCode.redeem"
 const exchange = "TokenRequest.exchange"
 
-const mutation = (
-  breaks: string,
-  file: string,
-  search: string,
-  replace: string,
-  ...tests: ReadonlyArray<string>
-): Row => [13, breaks, file, search, replace, ...tests]
+const mutation = mutationOf(13)
 
 const callbackRows: ReadonlyArray<Row> = [
   mutation("does not compare the state", callback, 'name === "state" && isSameText(value, state)', "true", table),

@@ -1,5 +1,5 @@
 // Mutations of the shared token store, for scripts/mutations.ts. Their "rule" is 12: the store.
-import type { Row } from "./mutations.ts"
+import { mutationOf, type Row } from "./mutationRow.ts"
 
 const share = "internal/store/share.ts"
 const guard = "internal/store/guard.ts"
@@ -16,13 +16,7 @@ const sealTest = "TokenStore.seal"
 const stepsTest = "TokenStore"
 const liesTest = "TokenStore.lies"
 
-const mutation = (
-  breaks: string,
-  file: string,
-  search: string,
-  replace: string,
-  ...tests: ReadonlyArray<string>
-): Row => [12, breaks, file, search, replace, ...tests]
+const mutation = mutationOf(12)
 
 export const storeRows: ReadonlyArray<Row> = [
   mutation("never asks the store", cache, "store?.share(", "[store].find(() => false)?.share(", cacheTest),

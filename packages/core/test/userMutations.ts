@@ -1,5 +1,5 @@
 // Mutations of the tokens of users, for scripts/mutations.ts. Their "rule" is 14: sessions.
-import type { Row } from "./mutations.ts"
+import { mutationOf, type Row } from "./mutationRow.ts"
 
 const renewal = "internal/session/renewal.ts"
 const finishing = "internal/session/finishing.ts"
@@ -17,13 +17,7 @@ const storeTest = "SessionStore"
 const sealedTest = "SealedText"
 const secretsTest = "UserTokens.secrets"
 
-const mutation = (
-  breaks: string,
-  file: string,
-  search: string,
-  replace: string,
-  ...tests: ReadonlyArray<string>
-): Row => [14, breaks, file, search, replace, ...tests]
+const mutation = mutationOf(14)
 
 export const userRows: ReadonlyArray<Row> = [
   mutation(

@@ -9,7 +9,7 @@
  * | ------------------------------------------------- | --------------------------------------------------------- |
  * | without a session, a person opens a page          | 303 to `/sign-in?returnTo=…`                              |
  * | without a session, anything else                  | 401 with a problem (RFC 9457) whose `signIn` is `/sign-in` |
- * | with a session that has ended                     | the same, and the cookie is removed                       |
+ * | with a session that has ended                     | the same; the 303 also removes the cookie                 |
  * | with a session, from a page of another origin     | 403, unless a person opens a page                         |
  * | the store of the sessions fails                   | 503 with `Retry-After`                                    |
  *

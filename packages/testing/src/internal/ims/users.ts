@@ -1,20 +1,10 @@
 // Keeps the users who can sign in.
+import type { User as Described } from "../../FakeIms.ts"
 import { uuid } from "../engine/entropy.ts"
 import type { Claims } from "../engine/jwt.ts"
 import { type Ims, now } from "./state.ts"
 
-export interface User {
-  readonly id: string
-  readonly email: string
-  readonly givenName: string
-  readonly surname: string
-  readonly displayName: string
-  readonly alternateEmail: string | null
-  readonly phone: string | null
-  readonly organizationName: string
-  readonly city: string | null
-  readonly country: string | null
-  readonly language: string
+export interface User extends Described {
   /** In epoch milliseconds. */
   readonly createdAt: number
   /** The scopes that the user consented to, by client id. */
